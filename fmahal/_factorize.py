@@ -1,0 +1,175 @@
+"""From matrices to structures: Cholesky first, an eigendecomposition only when a pivot fails."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.linalg import lapack
+
+from ._structures import Banded, Spectral, Structure, Triangular
+from ._typing import ArrayLike, FloatArray
+from ._validation import as_rows, as_square, as_symmetric, as_vector, check_finite
+from .exceptions import NotPositiveDefiniteError
+
+
+def positive(values: ArrayLike, name: str, size: int) -> FloatArray:
+    """Return `values` as a vector of positive finite numbers."""
+    vector = as_vector(values, name, size)
+    if not np.all(vector > 0):
+        bad = np.flatnonzero(~(vector > 0))[:5].tolist()
+        raise ValueError(f"{name} must be positive; entries {bad} are not.")
+    return vector
+
+
+def _eps(matrix: ArrayLike) -> float:
+    """Return the rounding unit of the matrix as it was given."""
+    dtype = np.asarray(matrix).dtype
+    return float(np.finfo(dtype).eps) if dtype.kind == "f" else float(np.finfo(float).eps)
+
+
+def _standardise(matrix: FloatArray, what: str) -> tuple[FloatArray, FloatArray]:
+    """Unit-diagonal version of a matrix and the roots of its diagonal (largest root where it is zero)."""
+    diagonal = np.diagonal(matrix)
+    if np.any(diagonal < 0):
+        j = int(np.argmin(diagonal))
+        raise NotPositiveDefiniteError(
+            f"{what} has the negative diagonal entry {diagonal[j]:.6g} at ({j}, {j}); variances are not negative."
+        )
+    roots = np.sqrt(diagonal)
+    zero = roots == 0
+    if np.any(zero):
+        if np.any(matrix[zero] != 0):
+            j = int(np.flatnonzero(zero & (matrix != 0).any(axis=1))[0])
+            raise NotPositiveDefiniteError(
+                f"{what} has a zero at ({j}, {j}) but non-zero entries beside it: it is indefinite."
+            )
+        roots = np.where(zero, roots.max() if roots.max() > 0 else 1.0, roots)
+    return matrix / roots[:, None] / roots, roots
+
+
+def _cholesky(correlation: FloatArray, tolerance: float) -> FloatArray | None:
+    """Lower Cholesky factor (C order), or None when a squared pivot falls below the tolerance."""
+    upper, info = lapack.dpotrf(correlation.T, lower=0, clean=1)
+    if info != 0 or np.min(np.diagonal(upper)) ** 2 < tolerance:
+        return None
+    return upper.T
+
+
+def _spectrum(correlation: FloatArray, tolerance: float, what: str) -> tuple[FloatArray, FloatArray, float]:
+    """Eigenpairs above the tolerance and the sum of what was cut; negative ones are an error."""
+    w, V = np.linalg.eigh(correlation)
+    cut = tolerance * max(float(w[-1]), 0.0)
+    if w[0] < -10.0 * cut or w[-1] <= 0:
+        if w[-1] == 0 and w[0] == 0:
+            return w[:0], V[:, :0], 0.0
+        raise NotPositiveDefiniteError(
+            f"{what} is indefinite: scaled to unit diagonal its smallest eigenvalue is {w[0]:.6g} and its largest "
+            f"{w[-1]:.6g}. Usual causes: pairwise deletion of missing values, rounded entries, or a matrix that "
+            "is no covariance. Estimate it from complete rows, or repair it by clipping its eigenvalues."
+        )
+    keep = w > cut
+    return w[keep], V[:, keep], float(np.abs(w[~keep]).sum())
+
+
+def from_covariance(
+    covariance: ArrayLike, n_samples: int | None, scale: ArrayLike | None, noise: float | None
+) -> Structure:
+    """Triangular structure, or a spectral one on the range when the correlation matrix is singular."""
+    matrix = as_symmetric(covariance, "covariance")
+    p = matrix.shape[0]
+    if scale is None:
+        correlation, roots = _standardise(matrix, "covariance")
+    else:
+        roots = positive(scale, "scale", p)
+        correlation = matrix / roots[:, None] / roots
+    rows = max(n_samples or 0, p)
+    tolerance = rows * _eps(covariance)
+    factor = _cholesky(correlation, tolerance)
+    if factor is not None:
+        return Triangular(roots[:, None] * factor, inverse=True)
+    w, V, lost = _spectrum(correlation, tolerance, "covariance")
+    if noise is None:  # a training row may carry all of what the rank rule cut
+        noise = 4.0 * rows * max(lost, p * np.finfo(float).eps)
+    return Spectral(w, V, 0.0, roots, float(noise))
+
+
+def from_precision(precision: ArrayLike) -> Structure:
+    """Triangular structure from the flipped Cholesky factor: W lower with W'W = precision."""
+    matrix = as_symmetric(precision, "precision")
+    p = matrix.shape[0]
+    unit, roots = _standardise(matrix, "precision")
+    tolerance = p * _eps(precision)
+    flipped = _cholesky(np.ascontiguousarray(unit[::-1, ::-1]), tolerance)
+    if flipped is not None:  # J U J of the reversed matrix's factor turns upper into lower
+        return Triangular(flipped.T[::-1, ::-1] * roots, inverse=False)
+    w, V, _ = _spectrum(unit, tolerance, "precision")
+    return Spectral(1.0 / w, V, 0.0, 1.0 / roots, np.inf)
+
+
+def from_cholesky(factor: ArrayLike, n_samples: int | None) -> Structure:
+    """Triangular structure of a given lower factor; singular factors go the way of their covariance."""
+    L = as_square(factor, "factor")
+    if np.any(np.triu(L, 1) != 0):
+        raise ValueError(
+            "factor must be lower triangular, with covariance = factor @ factor.T, as numpy.linalg.cholesky gives "
+            "it; an upper factor has to be transposed first."
+        )
+    sd = np.sqrt(np.einsum("ij,ij->i", L, L))
+    pivots = np.abs(np.diagonal(L))
+    if np.all(pivots**2 > max(n_samples or 0, L.shape[0]) * _eps(factor) * sd**2):
+        return Triangular(L, inverse=True)
+    return from_covariance(L @ L.T, n_samples, None, None)
+
+
+def from_modified_cholesky(T: ArrayLike, var: ArrayLike) -> Structure:
+    """Dense T: a triangular whitening matrix; (p, k) coefficients: the banded structure."""
+    matrix = as_rows(T, name="T").astype(np.float64)
+    check_finite(matrix, "T")
+    p, k = matrix.shape
+    sd = np.sqrt(positive(var, "var", p))
+    if k < p:
+        padded = [j for j in range(min(k, p)) if np.any(matrix[j, j:] != 0)]
+        if padded:
+            raise ValueError(
+                f"T has {k} columns of coefficients: row j may only fill the first j of them, but row {padded[0]} "
+                "reaches before the first variable. Pad with zeros."
+            )
+        return Banded(matrix, sd)
+    if k > p:
+        raise ValueError(f"T must have shape (p, p) or (p, k) with k < p, got {matrix.shape}.")
+    if np.any(np.triu(matrix, 1) != 0) or np.any(np.diagonal(matrix) != 1.0):
+        raise ValueError("T must be unit lower triangular: ones on the diagonal, zeros above it.")
+    return Triangular(matrix / sd[:, None], inverse=False)
+
+
+def from_eigh(
+    w: ArrayLike,
+    V: ArrayLike,
+    ridge: float,
+    rtol: float | None,
+    scale: ArrayLike | None,
+    noise: float | None,
+) -> Structure:
+    """Spectral structure of given eigenpairs."""
+    vectors = np.asarray(V, dtype=np.float64)
+    if vectors.ndim != 2:
+        raise ValueError(f"V must have shape (p, r), got {vectors.shape}.")
+    p, r = vectors.shape
+    values = as_vector(w, "w", r) if r else np.zeros(0)
+    check_finite(vectors, "V")
+    if not (np.isfinite(ridge) and ridge >= 0):
+        raise ValueError(f"ridge must be non-negative and finite, got {ridge!r}.")
+    tolerance = max(p, r) * np.finfo(float).eps if rtol is None else float(rtol)
+    largest = float(values.max(initial=0.0))
+    if r and values.min() < -10.0 * tolerance * max(largest, ridge):
+        raise NotPositiveDefiniteError(f"w has the negative eigenvalue {values.min():.6g}.")
+    if ridge == 0 and largest <= 0:
+        keep = np.zeros(r, dtype=bool)
+    else:
+        keep = values > tolerance * largest
+    lost = float(np.abs(values[~keep]).sum())
+    if not keep.all():
+        values, vectors = values[keep], vectors[:, keep]
+    factor = None if scale is None else positive(scale, "scale", p)
+    if noise is None:
+        noise = tolerance * largest + lost
+    return Spectral(values, vectors, float(ridge), factor, float(noise))

@@ -1,0 +1,117 @@
+"""The one decorator for kernels: flags, cache switch, launch lock, warm-up registry."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numba
+from numba.core import config as _config
+
+# Never fastmath=True: it would let the compiler assume that NaN and infinity do not occur, and they must be seen.
+_FLAGS = {"reassoc", "contract", "arcp", "nsz"}
+_CACHE = os.environ.get("FMAHAL_CACHE", "1").lower() not in {"0", "false", "off", "no"}
+_KERNEL_MODULES = ("quadform", "sequences")
+_warmups: list[Callable[[], None]] = []
+
+
+def _threadsafe_layer_available() -> bool:
+    chosen = _config.THREADING_LAYER
+    if chosen == "workqueue":
+        return False
+    if chosen in {"tbb", "omp", "threadsafe", "safe", "forksafe"}:
+        return True  # numba itself refuses to start when the layer asked for is missing
+    for name in _config.THREADING_LAYER_PRIORITY:
+        if name == "workqueue":
+            return False
+        try:
+            importlib.import_module(f"numba.np.ufunc.{name}pool")
+        except ImportError:
+            continue
+        return True
+    return False
+
+
+# numba's workqueue layer aborts the process when two Python threads enter parallel kernels at once.
+_launch_lock = None if _threadsafe_layer_available() else threading.RLock()
+
+
+def jit(function: Callable[..., Any] | None = None, *, parallel: bool = False) -> Any:
+    """Compile a kernel lazily, on first use, with a cache on disk.
+
+    Set the environment variable ``FMAHAL_CACHE=0`` to keep compiled code in memory only, and
+    ``NUMBA_DISABLE_JIT=1`` to run every kernel as plain Python.
+    """
+    if function is None:
+        return functools.partial(jit, parallel=parallel)
+    if _config.DISABLE_JIT:
+        return function
+    options = {"nogil": True, "fastmath": _FLAGS, "parallel": parallel, "error_model": "numpy"}
+    try:
+        compiled = numba.njit(cache=_CACHE, **options)(function)
+    except RuntimeError:  # no place on disk can hold the cache
+        compiled = numba.njit(cache=False, **options)(function)
+    if not parallel or _launch_lock is None:
+        return compiled
+
+    @functools.wraps(function)
+    def locked(*args: Any) -> Any:
+        with _launch_lock:
+            return compiled(*args)
+
+    locked.compiled = compiled  # type: ignore[attr-defined]
+    return locked
+
+
+def warms(function: Callable[[], None]) -> Callable[[], None]:
+    """Register a function that calls kernels once with every type they serve."""
+    _warmups.append(function)
+    return function
+
+
+def warmup() -> float:
+    """Compile every kernel now, or load it from the cache on disk.
+
+    Kernels compile on their first use otherwise: the first call of a function takes seconds on a machine
+    that has never run it, and milliseconds afterwards.
+
+    Returns
+    -------
+    seconds : float
+        Time spent.
+
+    Notes
+    -----
+    Cost: half a minute of compilation at most on a machine that has not run them; the result is kept in the cache
+    directory that ``fmahal info`` prints.
+
+    Examples
+    --------
+    >>> import fmahal
+    >>> seconds = fmahal.warmup()
+    >>> seconds > 0
+    True
+    """
+    start = time.perf_counter()
+    for name in _KERNEL_MODULES:
+        importlib.import_module(f"{__package__}.{name}")
+    for function in _warmups:
+        function()
+    return time.perf_counter() - start
+
+
+def threading_facts() -> dict[str, Any]:
+    """Return what the launch of parallel kernels depends on: layer, threads, cache directory."""
+    return {
+        "numba": numba.__version__,
+        "threads": int(_config.NUMBA_NUM_THREADS),
+        "launches_locked": _launch_lock is not None,
+        "jit": not _config.DISABLE_JIT,
+        "cache": _CACHE,
+        "cache_dir": _config.CACHE_DIR or "__pycache__ beside each kernel file",
+    }

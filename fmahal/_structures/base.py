@@ -1,0 +1,103 @@
+"""What every representation of a whitening operator can do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .._typing import FloatArray
+from .._validation import check_dense_size, readonly
+
+BLOCK_BYTES = 16 * 2**20  # rows pass through BLAS in blocks of this size, so that no full centred copy exists
+
+
+def row_blocks(n: int, width: int) -> Iterator[slice]:
+    """Yield slices of rows whose float64 copies of `width` columns fill about `BLOCK_BYTES`."""
+    step = max(64, BLOCK_BYTES // (8 * max(width, 1)))
+    for first in range(0, n, step):
+        yield slice(first, min(first + step, n))
+
+
+def centred(X: FloatArray, location: FloatArray | None) -> FloatArray:
+    """Return float64 rows minus the location."""
+    if location is None:
+        return X.astype(np.float64, copy=False)
+    return np.subtract(X, location, dtype=np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class Structure:
+    """A linear operator W (rank x p) with W'W = precision on its range.
+
+    Subclasses are frozen dataclasses of read-only arrays and give `whiten` (x -> W x), `adjoint` (z -> W' z),
+    `color` (z -> A z with A the generalised inverse of W), `sqnorm` (x -> |W x|^2, location subtracted on the way)
+    and `logdet`, the log-determinant of the covariance on its range.
+    """
+
+    kind: ClassVar[str] = ""
+
+    def __post_init__(self) -> None:
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if isinstance(value, np.ndarray):
+                object.__setattr__(self, f.name, readonly(value))
+
+    def __reduce__(self) -> tuple[Any, ...]:  # rebuilt through the constructor: arrays come back read-only
+        return type(self), tuple(getattr(self, f.name) for f in fields(self))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rank and number of columns."""
+        raise NotImplementedError
+
+    @property
+    def logdet(self) -> float:
+        """Log-determinant of the covariance on its range."""
+        raise NotImplementedError
+
+    @property
+    def condition_number(self) -> float:
+        """Condition number of the covariance, by default from the dense whitening matrix."""
+        s = np.linalg.svd(self.adjoint(np.eye(self.shape[0])), compute_uv=False)
+        return float((s[0] / s[-1]) ** 2)
+
+    def whiten(self, X: FloatArray) -> FloatArray:
+        """Rows W x of centred rows, (n, rank)."""
+        raise NotImplementedError
+
+    def adjoint(self, Z: FloatArray) -> FloatArray:
+        """Rows W' z, (n, p)."""
+        raise NotImplementedError
+
+    def color(self, Z: FloatArray) -> FloatArray:
+        """Rows whose whitened rows are Z, (n, p)."""
+        raise NotImplementedError
+
+    def sqnorm(self, X: FloatArray, location: FloatArray | None, out: FloatArray) -> None:
+        """Write |W (x - location)|^2 of every row into `out`."""
+        for rows in row_blocks(X.shape[0], X.shape[1]):
+            Z = self.whiten(centred(X[rows], location))
+            np.einsum("ij,ij->i", Z, Z, out=out[rows], dtype=np.float64, casting="same_kind")
+
+    def residual(self, X: FloatArray, location: FloatArray | None) -> tuple[FloatArray, np.ndarray]:
+        """Norm of the part off the subspace, in standardised units, and which rows are off beyond rounding."""
+        return np.zeros(X.shape[0]), np.zeros(X.shape[0], dtype=bool)
+
+    def scaled(self, factor: float) -> Structure:
+        """Return the structure of `factor` times the covariance."""
+        raise NotImplementedError
+
+    def covariance(self) -> FloatArray:
+        """Dense covariance A A', O(p^2 rank)."""
+        check_dense_size(self.shape[1], "The covariance")
+        A = self.color(np.eye(self.shape[0]))
+        return A.T @ A
+
+    def precision(self) -> FloatArray:
+        """Dense precision W'W, O(p^2 rank)."""
+        check_dense_size(self.shape[1], "The precision")
+        W = self.adjoint(np.eye(self.shape[0]))
+        return W.T @ W

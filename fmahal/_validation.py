@@ -1,0 +1,140 @@
+"""Checks at the door, without scikit-learn: plain functions must start fast."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from ._typing import ArrayLike, FloatArray
+from .exceptions import DenseSizeError
+
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def as_float(X: ArrayLike, name: str = "X") -> FloatArray:
+    """Return `X` as a native float32 or float64 array; integers and booleans become float64."""
+    array = np.asarray(X)
+    if np.iscomplexobj(array):
+        raise ValueError(f"{name} is complex; Mahalanobis distances are defined for real numbers.")
+    if array.dtype in _FLOATS and array.dtype.isnative:
+        return array
+    if array.dtype.kind == "f" and array.dtype.itemsize == 4:
+        return array.astype(np.float32)
+    try:
+        return array.astype(np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{name} holds values that are not numbers (dtype {array.dtype}); "
+            "encode or drop the text columns first."
+        ) from None
+
+
+def as_rows(X: ArrayLike, *, name: str = "X", n_features: int | None = None) -> FloatArray:
+    """Return `X` as a C-contiguous (n, p) float array; a vector becomes one row.
+
+    The values are not looked at: NaN and infinity are searched for only where an output shows them.
+    """
+    array = as_float(X, name)
+    if array.ndim == 1:
+        array = array[None, :]
+    if array.ndim != 2:
+        raise ValueError(f"{name} must be a vector or an (n, p) array, got shape {array.shape}.")
+    if n_features is not None and array.shape[1] != n_features:
+        raise ValueError(f"{name} has {array.shape[1]} columns, expected {n_features}.")
+    if array.shape[1] == 0:
+        raise ValueError(f"{name} has no columns.")
+    return np.require(array, requirements=["C", "A"])
+
+
+def as_vector(v: ArrayLike, name: str, size: int | None = None) -> FloatArray:
+    """Return `v` as a finite float64 vector of length `size`."""
+    array = np.ascontiguousarray(as_float(v, name), dtype=np.float64)
+    if array.ndim != 1 or (size is not None and array.shape[0] != size):
+        wanted = "(p,)" if size is None else f"({size},)"
+        raise ValueError(f"{name} must have shape {wanted}, got {array.shape}.")
+    check_finite(array, name)
+    return array
+
+
+def as_square(A: ArrayLike, name: str) -> FloatArray:
+    """Return `A` as a finite float64 (p, p) array."""
+    array = np.ascontiguousarray(as_float(A, name), dtype=np.float64)
+    if array.ndim == 0:
+        array = array.reshape(1, 1)
+    if array.ndim != 2 or array.shape[0] != array.shape[1] or array.shape[0] == 0:
+        raise ValueError(f"{name} must be a square matrix, got shape {array.shape}.")
+    check_finite(array, name)
+    return array
+
+
+def as_symmetric(A: ArrayLike, name: str, rtol: float = 1e-6) -> FloatArray:
+    """Return `A` as a finite symmetric float64 matrix, symmetrised; gross asymmetry is an error.
+
+    Asymmetry is measured on the correlation scale, so that units do not matter.
+    """
+    array = as_square(A, name)
+    transposed = array.T
+    if np.array_equal(array, transposed):
+        return array
+    scale = np.sqrt(np.abs(np.diagonal(array)))
+    gap = np.abs(array - transposed)
+    bound = rtol * np.outer(scale, scale) + 4 * np.finfo(float).eps * np.abs(array)
+    if np.any(gap > bound):
+        i, j = np.unravel_index(np.argmax(gap - bound), gap.shape)
+        raise ValueError(
+            f"{name} is not symmetric: entry ({i}, {j}) is {array[i, j]:.10g} and entry ({j}, {i}) is "
+            f"{array[j, i]:.10g}. Pass a symmetric matrix, for example 0.5 * (A + A.T)."
+        )
+    return 0.5 * (array + transposed)
+
+
+def _positions(mask: np.ndarray, names: Any = None, limit: int = 5) -> str:
+    where = np.flatnonzero(mask)
+    shown = [str(names[k]) if names is not None else str(k) for k in where[:limit]]
+    more = f" and {where.size - limit} more" if where.size > limit else ""
+    return ", ".join(shown) + more
+
+
+def check_finite(X: FloatArray, name: str = "X", feature_names: Any = None) -> None:
+    """Raise a ValueError that names the rows and columns of NaN or infinite entries."""
+    if np.isfinite(np.sum(X, dtype=np.float64)):  # no NaN can hide in a finite sum
+        return
+    bad = ~np.isfinite(X)
+    if not bad.any():  # finite entries whose sum overflows
+        return
+    kinds = [kind for kind, there in (("NaN", np.isnan(X).any()), ("infinity", np.isinf(X).any())) if there]
+    what = f"{name} contains {' and '.join(kinds)}"
+    if X.ndim == 1:
+        raise ValueError(f"{what} at position {_positions(bad)}.")
+    raise ValueError(
+        f"{what}: {int(bad.sum())} entries, in rows {_positions(bad.any(axis=1))} and columns "
+        f"{_positions(bad.any(axis=0), feature_names)}. Drop or impute them first; nothing is dropped silently."
+    )
+
+
+def _memory_limit() -> float:
+    try:
+        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        total = 8 * 2**30
+    return 0.5 * total
+
+
+def check_dense_size(p: int, what: str, itemsize: int = 8) -> None:
+    """Raise `DenseSizeError` when a p x p array needs more than half of the machine's memory."""
+    need = float(p) * p * itemsize
+    if need > _memory_limit():
+        raise DenseSizeError(
+            f"{what} would be a dense {p} x {p} array of {need / 2**30:.0f} GiB, more than half of this "
+            "machine's memory. Distances, whitening and contributions do not need it: use "
+            "`whitener_.sqnorm`, `whitener_.whiten` and `whitener_.precision_dot`."
+        )
+
+
+def readonly(X: np.ndarray) -> np.ndarray:
+    """Return a read-only C-contiguous view, the one array type that kernels are compiled for."""
+    view = np.require(X, requirements=["C", "A"]).view()
+    view.flags.writeable = False
+    return view
