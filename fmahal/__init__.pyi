@@ -24,3 +24,5 @@ from .scatter import FixedScatter as FixedScatter
 from .scatter import LedoitWolf as LedoitWolf
 from .scatter import ShrunkCovariance as ShrunkCovariance
 from .whitener import Whitener as Whitener
+
+__version__: str

@@ -50,7 +50,7 @@ def as_rows(X: ArrayLike, *, name: str = "X", n_features: int | None = None) -> 
 
 def as_vector(v: ArrayLike, name: str, size: int | None = None) -> FloatArray:
     """Return `v` as a finite float64 vector of length `size`."""
-    array = np.ascontiguousarray(as_float(v, name), dtype=np.float64)
+    array = np.require(as_float(v, name), dtype=np.float64, requirements=["C", "A"])
     if array.ndim != 1 or (size is not None and array.shape[0] != size):
         wanted = "(p,)" if size is None else f"({size},)"
         raise ValueError(f"{name} must have shape {wanted}, got {array.shape}.")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ._kernels.quadform import condensed_sqnorm, cross_sqnorm, expand_sqnorm
-from ._structures.base import row_blocks
+from ._structures.base import centred, row_blocks
 from ._typing import ArrayLike, FloatArray, Outside
 from ._validation import as_rows, as_vector, check_finite, readonly
 from .whitener import Whitener
@@ -273,7 +273,7 @@ def _middle(rows: FloatArray) -> FloatArray:
 
 
 def _whitened(rows: FloatArray, whitener: Whitener, origin: FloatArray) -> FloatArray:
-    return np.ascontiguousarray(whitener._structure.whiten(np.subtract(rows, origin, dtype=np.float64)))
+    return np.ascontiguousarray(whitener._structure.whiten(centred(rows, origin)))
 
 
 def _expanded(ZA: FloatArray, ZB: FloatArray) -> FloatArray:

@@ -6,6 +6,8 @@ from numba import prange
 from ._jit import jit, warms
 
 ROWS = 64  # rows a block: wide enough for SIMD, small enough that ROWS x p stays in the first two caches
+CHUNK = 8 * ROWS  # rows a thread takes at a time, on one work space
+NARROW = 32
 
 
 @jit(parallel=True)
@@ -18,40 +20,47 @@ def triangular_sqnorm(X, location, coefficients, scale, recursive, out):
     summation does not depend on the number of threads.
     """
     n, p = X.shape
-    for block in prange((n + ROWS - 1) // ROWS):
-        first = block * ROWS
-        width = min(ROWS, n - first)
+    for chunk in prange((n + CHUNK - 1) // CHUNK):
         z = np.zeros((p, ROWS))
-        total = np.zeros(ROWS)
-        for r in range(width):
-            for j in range(p):
-                z[j, r] = X[first + r, j] - location[j]
-        for step in range(p):
-            j = step if recursive else p - 1 - step
-            zj = z[j]
-            k = 0
-            while k + 8 <= j:  # eight terms a pass: one store for eight multiply-adds
-                c0, c1 = coefficients[j, k], coefficients[j, k + 1]
-                c2, c3 = coefficients[j, k + 2], coefficients[j, k + 3]
-                c4, c5 = coefficients[j, k + 4], coefficients[j, k + 5]
-                c6, c7 = coefficients[j, k + 6], coefficients[j, k + 7]
+        total = np.empty(ROWS)
+        for first in range(chunk * CHUNK, min((chunk + 1) * CHUNK, n), ROWS):
+            width = min(ROWS, n - first)
+            if p <= NARROW:  # strided reads stay in the first cache
+                for j in range(p):
+                    m = location[j]
+                    for r in range(width):
+                        z[j, r] = X[first + r, j] - m
+            else:
+                for r in range(width):
+                    for j in range(p):
+                        z[j, r] = X[first + r, j] - location[j]
+            total[:] = 0.0
+            for step in range(p):
+                j = step if recursive else p - 1 - step
+                zj = z[j]
+                k = 0
+                while k + 8 <= j:  # eight terms a pass: one store for eight multiply-adds
+                    c0, c1 = coefficients[j, k], coefficients[j, k + 1]
+                    c2, c3 = coefficients[j, k + 2], coefficients[j, k + 3]
+                    c4, c5 = coefficients[j, k + 4], coefficients[j, k + 5]
+                    c6, c7 = coefficients[j, k + 6], coefficients[j, k + 7]
+                    for r in range(ROWS):
+                        zj[r] += ((c0 * z[k, r] + c1 * z[k + 1, r]) + (c2 * z[k + 2, r] + c3 * z[k + 3, r])) + (
+                            (c4 * z[k + 4, r] + c5 * z[k + 5, r]) + (c6 * z[k + 6, r] + c7 * z[k + 7, r])
+                        )
+                    k += 8
+                while k < j:
+                    c0 = coefficients[j, k]
+                    for r in range(ROWS):
+                        zj[r] += c0 * z[k, r]
+                    k += 1
+                s = scale[j]
                 for r in range(ROWS):
-                    zj[r] += ((c0 * z[k, r] + c1 * z[k + 1, r]) + (c2 * z[k + 2, r] + c3 * z[k + 3, r])) + (
-                        (c4 * z[k + 4, r] + c5 * z[k + 5, r]) + (c6 * z[k + 6, r] + c7 * z[k + 7, r])
-                    )
-                k += 8
-            while k < j:
-                c0 = coefficients[j, k]
-                for r in range(ROWS):
-                    zj[r] += c0 * z[k, r]
-                k += 1
-            s = scale[j]
-            for r in range(ROWS):
-                value = zj[r] * s
-                zj[r] = value
-                total[r] += value * value
-        for r in range(width):
-            out[first + r] = total[r]
+                    value = zj[r] * s
+                    zj[r] = value
+                    total[r] += value * value
+            for r in range(width):
+                out[first + r] = total[r]
 
 
 @jit(parallel=True)

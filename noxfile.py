@@ -1,0 +1,86 @@
+"""Sessions of the workshop: ``nox -s lint tests bench``, or ``nox -l`` for the list."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import nox
+
+nox.options.default_venv_backend = "venv"
+nox.options.reuse_existing_virtualenvs = True
+nox.options.sessions = ["lint", "typing", "tests", "nojit", "bench", "compare", "build"]
+
+HERE = Path(__file__).parent
+
+
+@nox.session
+def tests(session):
+    """The test suite and the examples of the docstrings. Extra arguments go to pytest."""
+    session.install("-e", ".[dev]")
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def lint(session):
+    """Style, layers, spelling, and the shape of the public docstrings."""
+    session.install("-e", ".[dev]")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("lint-imports")
+    session.run("codespell", "fmahal", "tests", "benchmarks", "docs", "README.md", "CONTRIBUTING.md", "CHANGELOG.md")
+    session.run("python", "-m", "pytest", "-q", "tests/test_docstrings.py")
+
+
+@nox.session
+def typing(session):
+    """Static types."""
+    session.install("-e", ".[dev]")
+    session.run("mypy")
+
+
+@nox.session
+def nojit(session):
+    """The small cases with every kernel as plain Python."""
+    session.install("-e", ".[dev]")
+    session.run(
+        "python", "-m", "pytest", "-q", "tests/whitener", "tests/distance", "tests/scatter", "tests/nulls",
+        "-k", "not sklearn_check and not parametrize_with_checks", *session.posargs,
+        env={"NUMBA_DISABLE_JIT": "1"},
+    )  # fmt: skip
+
+
+@nox.session
+def bench(session):
+    """Paired benchmarks: prints every figure and writes it to benchmarks/results/."""
+    session.install("-e", ".[dev]")
+    session.run("python", "-m", "pytest", "-q", "benchmarks", "--benchmark-disable-gc", *session.posargs)
+    session.run("python", "benchmarks/render.py")
+
+
+@nox.session
+def compare(session):
+    """The main job on every bundled data set, with its report."""
+    session.install("-e", ".[report]")
+    out = Path(session.create_tmp())
+    names = session.posargs or ["wine", "breast-cancer", "elnino", "hbk", "wood"]
+    for name in names:
+        session.run("fmahal", "compare", name, "--report", str(out / f"compare-{name}.html"))
+        session.run("fmahal", "detect", name, "--report", str(out / f"detect-{name}.html"))
+
+
+@nox.session
+def build(session):
+    """Build the wheel, install it alone, and run the tests against it."""
+    session.install("build")
+    dist = Path(tempfile.mkdtemp())
+    session.run("python", "-m", "build", "--outdir", str(dist))
+    wheel = next(dist.glob("*.whl"))
+    if not wheel.name.endswith("py3-none-any.whl"):
+        session.error(f"{wheel.name} is not a pure Python wheel")
+    session.install(f"{wheel}[dev]")
+    away = Path(tempfile.mkdtemp())  # away from the checkout: the installed package is what gets tested
+    shutil.copytree(HERE / "tests", away / "tests")
+    shutil.copy(HERE / "pyproject.toml", away)
+    shutil.copy(HERE / "README.md", away)
+    with session.chdir(away):
+        session.run("python", "-m", "pytest", "-q", "tests", *session.posargs)
