@@ -46,12 +46,21 @@ def _standardise(matrix: FloatArray, what: str) -> tuple[FloatArray, FloatArray]
     return matrix / roots[:, None] / roots, roots
 
 
-def _cholesky(correlation: FloatArray, tolerance: float) -> FloatArray | None:
-    """Lower Cholesky factor (C order), or None when a squared pivot falls below the tolerance."""
+def _tolerance(rows: int, matrix: ArrayLike) -> float:
+    """Relative size below which an eigenvalue counts as zero; small matrices carry the rounding of some sums too."""
+    return max(rows, 16) * _eps(matrix)
+
+
+def _cholesky(correlation: FloatArray, tolerance: float) -> tuple[FloatArray | None, bool]:
+    """Lower Cholesky factor (C order), or None, and whether its pivots settle that the rank is full.
+
+    A pivot within three digits of the tolerance settles nothing: what rounding leaves there grows with the
+    collinearity of the variables before it, so an eigendecomposition has to decide.
+    """
     upper, info = lapack.dpotrf(correlation.T, lower=0, clean=1)
-    if info != 0 or np.min(np.diagonal(upper)) ** 2 < tolerance:
-        return None
-    return upper.T
+    if info != 0:
+        return None, False
+    return upper.T, bool(np.min(np.diagonal(upper)) ** 2 > 1e3 * tolerance)
 
 
 def _spectrum(correlation: FloatArray, tolerance: float, what: str) -> tuple[FloatArray, FloatArray, float]:
@@ -82,11 +91,13 @@ def from_covariance(
         roots = positive(scale, "scale", p)
         correlation = matrix / roots[:, None] / roots
     rows = max(n_samples or 0, p)
-    tolerance = rows * _eps(covariance)
-    factor = _cholesky(correlation, tolerance)
-    if factor is not None:
+    tolerance = _tolerance(rows, covariance)
+    factor, settled = _cholesky(correlation, tolerance)
+    if not settled:
+        w, V, lost = _spectrum(correlation, tolerance, "covariance")
+        settled = w.size == p
+    if settled and factor is not None:
         return Triangular(roots[:, None] * factor, inverse=True)
-    w, V, lost = _spectrum(correlation, tolerance, "covariance")
     if noise is None:  # a training row may carry all of what the rank rule cut
         noise = 4.0 * rows * max(lost, p * np.finfo(float).eps)
     return Spectral(w, V, 0.0, roots, float(noise))
@@ -97,11 +108,13 @@ def from_precision(precision: ArrayLike) -> Structure:
     matrix = as_symmetric(precision, "precision")
     p = matrix.shape[0]
     unit, roots = _standardise(matrix, "precision")
-    tolerance = p * _eps(precision)
-    flipped = _cholesky(np.ascontiguousarray(unit[::-1, ::-1]), tolerance)
-    if flipped is not None:  # J U J of the reversed matrix's factor turns upper into lower
+    tolerance = _tolerance(p, precision)
+    flipped, settled = _cholesky(np.ascontiguousarray(unit[::-1, ::-1]), tolerance)
+    if not settled:
+        w, V, _ = _spectrum(unit, tolerance, "precision")
+        settled = w.size == p
+    if settled and flipped is not None:  # J U J of the reversed matrix's factor turns upper into lower
         return Triangular(flipped.T[::-1, ::-1] * roots, inverse=False)
-    w, V, _ = _spectrum(unit, tolerance, "precision")
     return Spectral(1.0 / w, V, 0.0, 1.0 / roots, np.inf)
 
 
@@ -115,7 +128,7 @@ def from_cholesky(factor: ArrayLike, n_samples: int | None) -> Structure:
         )
     sd = np.sqrt(np.einsum("ij,ij->i", L, L))
     pivots = np.abs(np.diagonal(L))
-    if np.all(pivots**2 > max(n_samples or 0, L.shape[0]) * _eps(factor) * sd**2):
+    if np.all(pivots**2 > 1e3 * _tolerance(max(n_samples or 0, L.shape[0]), factor) * sd**2):
         return Triangular(L, inverse=True)
     return from_covariance(L @ L.T, n_samples, None, None)
 
@@ -160,12 +173,16 @@ def from_eigh(
         raise ValueError(f"ridge must be non-negative and finite, got {ridge!r}.")
     tolerance = max(p, r) * np.finfo(float).eps if rtol is None else float(rtol)
     largest = float(values.max(initial=0.0))
-    if r and values.min() < -10.0 * tolerance * max(largest, ridge):
-        raise NotPositiveDefiniteError(f"w has the negative eigenvalue {values.min():.6g}.")
-    if ridge == 0 and largest <= 0:
-        keep = np.zeros(r, dtype=bool)
+    if ridge > 0:
+        if r and values.min() + ridge <= 0:
+            raise NotPositiveDefiniteError(
+                f"w has the eigenvalue {values.min():.6g}: with ridge {ridge:.6g} it is not positive."
+            )
+        keep = np.ones(r, dtype=bool)
     else:
-        keep = values > tolerance * largest
+        if r and values.min() < -10.0 * tolerance * largest:
+            raise NotPositiveDefiniteError(f"w has the negative eigenvalue {values.min():.6g}.")
+        keep = (values > tolerance * largest) & (values > 0)
     lost = float(np.abs(values[~keep]).sum())
     if not keep.all():
         values, vectors = values[keep], vectors[:, keep]

@@ -59,3 +59,126 @@ def unit_lower_from_dual(dual, columns):
 def modified_cholesky_precision(T, var):
     """T' D^-1 T as a dense matrix."""
     return T.T @ np.diag(1.0 / np.asarray(var)) @ T
+
+
+def sample_moments(X, assume_centered=False):
+    """Location and covariance with divisor n."""
+    X = np.asarray(X, dtype=float)
+    location = np.zeros(X.shape[1]) if assume_centered else X.mean(axis=0)
+    rows = X - location
+    return location, sum(np.outer(x, x) for x in rows) / len(rows)
+
+
+def ledoit_wolf_intensity(X, assume_centered=False):
+    """Mean squared error of S over its distance to mu I: b^2 = (1/n^2) sum_k |x_k x_k' - S|^2, d^2 = |S - mu I|^2."""
+    location, S = sample_moments(X, assume_centered)
+    n, p = np.shape(X)
+    b2 = sum(np.linalg.norm(np.outer(x, x) - S) ** 2 for x in np.asarray(X, dtype=float) - location) / n**2
+    d2 = np.linalg.norm(S - np.trace(S) / p * np.eye(p)) ** 2
+    return min(b2, d2) / d2
+
+
+def oas_intensity(X, formula="sklearn", assume_centered=False):
+    """Equation 23 of Chen et al. (2010), or the same without its two terms 2/p."""
+    _, S = sample_moments(X, assume_centered)
+    n, p = np.shape(X)
+    c = 2 / p if formula == "paper" else 0.0
+    square, trace2 = np.trace(S @ S), np.trace(S) ** 2
+    return min(1.0, ((1 - c) * square + trace2) / ((n + 1 - c) * (square - trace2 / p)))
+
+
+def qis_covariance(X, assume_centered=False):
+    """Quadratic-inverse shrinkage, term by term; full rank of the data is taken for granted."""
+    _, S = sample_moments(X, assume_centered)
+    n = len(X) if assume_centered else len(X) - 1
+    S = S * len(X) / n
+    p = S.shape[0]
+    eigenvalues, V = np.linalg.eigh(S)
+    m = min(p, n)
+    l = 1 / eigenvalues[p - m :]
+    c = p / n
+    h = min(c**2, 1 / c**2) ** 0.35 / p**0.35
+    d = np.empty(p)
+    for i in range(m):
+        bottom = [(l[j] - l[i]) ** 2 + h**2 * l[j] ** 2 for j in range(m)]
+        theta = sum(l[j] * (l[j] - l[i]) / bottom[j] for j in range(m)) / m
+        conjugate = sum(h * l[j] ** 2 / bottom[j] for j in range(m)) / m
+        amplitude2 = theta**2 + conjugate**2
+        if p <= n:
+            d[i] = 1 / ((1 - c) ** 2 * l[i] + 2 * c * (1 - c) * l[i] * theta + c**2 * l[i] * amplitude2)
+        else:
+            d[p - m + i] = 1 / (l[i] * amplitude2)
+    if p > n:
+        d[: p - m] = 1 / ((c - 1) * l.mean())
+    d *= np.trace(S) / d.sum()
+    return V @ np.diag(d) @ V.T
+
+
+def total_distance(X, y):
+    """What the spatial median minimises."""
+    return sum(np.linalg.norm(x - y) for x in np.asarray(X, dtype=float))
+
+
+def nearest_bic_gain(Z, j, nearest):
+    """Fall of the BIC when column j is regressed on the first k of `nearest`, for the best k >= 1."""
+    n = len(Z)
+    gains = []
+    for k in range(1, len(nearest) + 1):
+        coefficients = np.linalg.lstsq(Z[:, nearest[:k]], Z[:, j], rcond=None)[0]
+        residual = Z[:, j] - Z[:, nearest[:k]] @ coefficients
+        gains.append(n * np.log(Z[:, j] @ Z[:, j] / (residual @ residual)) - k * np.log(n))
+    return max(gains)
+
+
+def greedy_bic_order(Z, m):
+    """Sequences from the most correlated pair left, by the largest gain at either end, while it exceeds 2 log p.
+
+    Equal gains at both ends: the end with the nearer last variable. A sequence goes on from the one before.
+    """
+    p = Z.shape[1]
+    R = np.abs(Z.T @ Z)
+    left, order, price = set(range(p)), [], 2 * np.log(p)
+    while left:
+        pairs = [(nearest_bic_gain(Z, j, [i]), i, j) for i in left for j in left if i < j]
+        gain, *sequence = max(pairs) if pairs else (np.inf, *left)
+        price = price if gain > price else -np.inf
+        left -= set(sequence)
+        while left:
+            ends = [sequence[:m], sequence[::-1][:m]]
+            moves = [(nearest_bic_gain(Z, j, ends[s]), R[j, ends[s][0]], j, s) for j in left for s in (0, 1)]
+            best = max(moves)[0]
+            gain, _, j, right = max((m for m in moves if np.isclose(m[0], best, rtol=1e-9, atol=0)), key=lambda m: m[1])
+            if gain <= price:
+                break
+            sequence = [*sequence, j] if right else [j, *sequence]
+            left.remove(j)
+        first, last = sequence[:2], sequence[:-3:-1]
+        if (R[order[-1], first[0]] < R[order[-1], last[0]]) if order else (R[*first] < R[*last]):
+            sequence = sequence[::-1]
+        order += sequence
+    return order
+
+
+def correlation_skeleton(R, n, cut, z):
+    """Edges of size `cut`, above what keeps their component whole, that no third variable explains."""
+    p, size = len(R), np.abs(R - np.diag(np.diagonal(R)))
+
+    def reachable(start, level):
+        found, front = {start}, {start}
+        while front:
+            front = {int(j) for i in front for j in np.flatnonzero(size[i] >= level)} - found
+            found |= front
+        return found
+
+    edges = set()
+    for i in range(p):
+        part = reachable(i, cut)
+        levels = size[np.ix_(list(part), list(part))].ravel()
+        highest = max((level for level in levels if reachable(i, level) == part), default=0)
+        edges |= {(i, int(j)) for j in np.flatnonzero(size[i] >= max(cut, highest)) if i < j}
+
+    def explained(i, j, k):
+        partial = (R[i, j] - R[i, k] * R[j, k]) / np.sqrt((1 - R[i, k] ** 2) * (1 - R[j, k] ** 2))
+        return size[i, j] < min(size[i, k], size[j, k]) and np.sqrt(n - 4) * abs(np.arctanh(partial)) <= z
+
+    return {(i, j) for i, j in edges if not any(explained(i, j, k) for k in set(range(p)) - {i, j})}

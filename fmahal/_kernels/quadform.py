@@ -10,57 +10,65 @@ CHUNK = 8 * ROWS  # rows a thread takes at a time, on one work space
 NARROW = 32
 
 
-@jit(parallel=True)
-def triangular_sqnorm(X, location, coefficients, scale, recursive, out):
-    """Squared norms of triangularly whitened rows, in one pass over X.
+@jit
+def triangular_rows(X, location, coefficients, scale, recursive, start, stop, out):
+    """Squared norms of triangularly whitened rows start ... stop-1, in one pass and on one thread.
 
     z_j = scale_j (x_j - m_j + sum_{k<j} coefficients_jk y_k) with y = z when `recursive` (forward substitution)
     and y = x - m otherwise (product with a lower triangle); out_i = |z_i|^2. O(n p^2 / 2) multiply-adds.
     Blocks of rows are transposed so that the inner loop runs over rows: it has no reduction, and its order of
     summation does not depend on the number of threads.
     """
-    n, p = X.shape
-    for chunk in prange((n + CHUNK - 1) // CHUNK):
-        z = np.zeros((p, ROWS))
-        total = np.empty(ROWS)
-        for first in range(chunk * CHUNK, min((chunk + 1) * CHUNK, n), ROWS):
-            width = min(ROWS, n - first)
-            if p <= NARROW:  # strided reads stay in the first cache
-                for j in range(p):
-                    m = location[j]
-                    for r in range(width):
-                        z[j, r] = X[first + r, j] - m
-            else:
+    p = X.shape[1]
+    z = np.zeros((p, ROWS))
+    total = np.empty(ROWS)
+    for first in range(start, stop, ROWS):
+        width = min(ROWS, stop - first)
+        if p <= NARROW:  # strided reads stay in the first cache
+            for j in range(p):
+                m = location[j]
                 for r in range(width):
-                    for j in range(p):
-                        z[j, r] = X[first + r, j] - location[j]
-            total[:] = 0.0
-            for step in range(p):
-                j = step if recursive else p - 1 - step
-                zj = z[j]
-                k = 0
-                while k + 8 <= j:  # eight terms a pass: one store for eight multiply-adds
-                    c0, c1 = coefficients[j, k], coefficients[j, k + 1]
-                    c2, c3 = coefficients[j, k + 2], coefficients[j, k + 3]
-                    c4, c5 = coefficients[j, k + 4], coefficients[j, k + 5]
-                    c6, c7 = coefficients[j, k + 6], coefficients[j, k + 7]
-                    for r in range(ROWS):
-                        zj[r] += ((c0 * z[k, r] + c1 * z[k + 1, r]) + (c2 * z[k + 2, r] + c3 * z[k + 3, r])) + (
-                            (c4 * z[k + 4, r] + c5 * z[k + 5, r]) + (c6 * z[k + 6, r] + c7 * z[k + 7, r])
-                        )
-                    k += 8
-                while k < j:
-                    c0 = coefficients[j, k]
-                    for r in range(ROWS):
-                        zj[r] += c0 * z[k, r]
-                    k += 1
-                s = scale[j]
-                for r in range(ROWS):
-                    value = zj[r] * s
-                    zj[r] = value
-                    total[r] += value * value
+                    z[j, r] = X[first + r, j] - m
+        else:
             for r in range(width):
-                out[first + r] = total[r]
+                for j in range(p):
+                    z[j, r] = X[first + r, j] - location[j]
+        total[:] = 0.0
+        for step in range(p):
+            j = step if recursive else p - 1 - step
+            zj = z[j]
+            k = 0
+            while k + 8 <= j:  # eight terms a pass: one store for eight multiply-adds
+                c0, c1 = coefficients[j, k], coefficients[j, k + 1]
+                c2, c3 = coefficients[j, k + 2], coefficients[j, k + 3]
+                c4, c5 = coefficients[j, k + 4], coefficients[j, k + 5]
+                c6, c7 = coefficients[j, k + 6], coefficients[j, k + 7]
+                for r in range(ROWS):
+                    zj[r] += ((c0 * z[k, r] + c1 * z[k + 1, r]) + (c2 * z[k + 2, r] + c3 * z[k + 3, r])) + (
+                        (c4 * z[k + 4, r] + c5 * z[k + 5, r]) + (c6 * z[k + 6, r] + c7 * z[k + 7, r])
+                    )
+                k += 8
+            while k < j:
+                c0 = coefficients[j, k]
+                for r in range(ROWS):
+                    zj[r] += c0 * z[k, r]
+                k += 1
+            s = scale[j]
+            for r in range(ROWS):
+                value = zj[r] * s
+                zj[r] = value
+                total[r] += value * value
+        for r in range(width):
+            out[first + r] = total[r]
+
+
+@jit(parallel=True)
+def triangular_sqnorm(X, location, coefficients, scale, recursive, out):
+    """`triangular_rows` over all rows, on all threads."""
+    n = X.shape[0]
+    for chunk in prange((n + CHUNK - 1) // CHUNK):
+        first = chunk * CHUNK
+        triangular_rows(X, location, coefficients, scale, recursive, first, min(first + CHUNK, n), out)
 
 
 @jit(parallel=True)
@@ -134,6 +142,7 @@ def _warm():
             array.flags.writeable = False
         out = np.empty(3, dtype)
         triangular_sqnorm(X, vector, square, vector, True, out)
+        triangular_rows(X, vector, square, vector, True, 0, 3, out)
         rows_sqnorm(X, vector, out)
         rows_sqnorm(X, vector, np.empty(3))
         cross_sqnorm(X, X, np.empty((3, 3), dtype))

@@ -6,9 +6,10 @@ shape; the public checks live in `fmahal.whitener`.
 
 from .banded import Banded
 from .base import Structure
+from .ordered import Permuted, Stacked
 from .sequential import Sequential
 from .sketched import Sketch
 from .spectral import Spectral
 from .triangular import Triangular
 
-__all__ = ["Banded", "Sequential", "Sketch", "Spectral", "Structure", "Triangular"]
+__all__ = ["Banded", "Permuted", "Sequential", "Sketch", "Spectral", "Stacked", "Structure", "Triangular"]

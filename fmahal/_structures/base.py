@@ -83,8 +83,13 @@ class Structure:
             Z = self.whiten(centred(X[rows], location))
             np.einsum("ij,ij->i", Z, Z, out=out[rows], dtype=np.float64, casting="same_kind")
 
-    def residual(self, X: FloatArray, location: FloatArray | None) -> tuple[FloatArray, np.ndarray]:
-        """Norm of the part off the subspace, in standardised units, and which rows are off beyond rounding."""
+    def residual(
+        self, X: FloatArray, location: FloatArray | None, eps: float = 0.0
+    ) -> tuple[FloatArray, np.ndarray]:
+        """Norm of the part off the subspace, in standardised units, and which rows are off beyond rounding.
+
+        `eps` is the relative rounding of the entries of X before a location was subtracted from them.
+        """
         return np.zeros(X.shape[0]), np.zeros(X.shape[0], dtype=bool)
 
     def scaled(self, factor: float) -> Structure:

@@ -23,7 +23,7 @@ class Spectral(Structure):
     Attributes
     ----------
     eigenvalues : ndarray of shape (r,)
-        Positive, without the ridge.
+        Without the ridge; positive with it.
     vectors : ndarray of shape (p, r)
         Orthonormal columns.
     ridge : float
@@ -61,12 +61,10 @@ class Spectral(Structure):
 
     @property
     def condition_number(self) -> float:
-        if self.eigenvalues.size == 0:
-            return 1.0
-        smallest = (
-            self.ridge if self.shape[0] > self.eigenvalues.size else self.eigenvalues.min() + self.ridge
-        )
-        return float((self.eigenvalues.max() + self.ridge) / smallest)
+        values = self.eigenvalues + self.ridge
+        if self.shape[0] > values.size:
+            values = np.append(values, self.ridge)
+        return float(values.max() / values.min()) if values.size else 1.0
 
     def _standardised(self, X: FloatArray, location: FloatArray | None) -> FloatArray:
         block = centred(X, location)
@@ -116,7 +114,9 @@ class Spectral(Structure):
         rest = whole - np.einsum("ij,ij->i", scores, scores)
         return np.fmax(rest, 0.0, where=~np.isnan(rest), out=rest)
 
-    def residual(self, X: FloatArray, location: FloatArray | None) -> tuple[FloatArray, np.ndarray]:
+    def residual(
+        self, X: FloatArray, location: FloatArray | None, eps: float = 0.0
+    ) -> tuple[FloatArray, np.ndarray]:
         n, p = X.shape
         if self.ridge > 0 or self.eigenvalues.size == p:
             return super().residual(X, location)
@@ -130,6 +130,9 @@ class Spectral(Structure):
             rest = np.einsum("ij,ij->i", block, block)
             residual[rows] = np.sqrt(rest)
             off[rows] = rest > self.noise + relative**2 * size
+            if eps > 0 and off[rows].any():  # entries rounded before they were centred carry that much noise
+                raw = X[rows] if self.scale is None else X[rows] / self.scale
+                off[rows] &= rest > 4.0 * eps**2 * np.einsum("ij,ij->i", raw, raw, dtype=np.float64)
         return residual, off
 
     def scaled(self, factor: float) -> Spectral:

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from scipy.linalg import blas, lapack
 
-from .._kernels.quadform import rows_sqnorm, triangular_sqnorm
+from .._kernels.quadform import CHUNK, rows_sqnorm, triangular_rows, triangular_sqnorm
 from .._typing import FloatArray
 from .._validation import readonly
 from .base import Structure, centred, row_blocks
@@ -76,9 +76,11 @@ class Triangular(Structure):
             else:
                 coefficients, scale = self.matrix / diagonal[:, None], diagonal
             origin = np.zeros(p) if location is None else location
-            triangular_sqnorm(
-                readonly(X), readonly(origin), readonly(coefficients), readonly(scale), self.inverse, out
-            )
+            arrays = [readonly(a) for a in (X, origin, coefficients, scale)]
+            if n <= CHUNK:  # one thread's share: starting the others would cost more than the work
+                triangular_rows(*arrays, self.inverse, 0, n, out)
+            else:
+                triangular_sqnorm(*arrays, self.inverse, out)
             return
         ones = readonly(np.ones(p))
         for rows in row_blocks(n, p):

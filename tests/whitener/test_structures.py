@@ -302,6 +302,11 @@ BAD = {
     ),
     "shapes": (lambda: Whitener.from_sequential([[1.0]], [[1.0], [1.0]], [1.0]), ValueError, "one shape"),
     "negative ridge": (lambda: Whitener.from_eigh([1.0], [[1.0]], ridge=-1.0), ValueError, "ridge"),
+    "eigenvalue below minus the ridge": (
+        lambda: Whitener.from_eigh([1.0, -1.0], np.eye(2), ridge=0.5),
+        NotPositiveDefiniteError,
+        "not positive",
+    ),
     "negative eigenvalue": (
         lambda: Whitener.from_eigh([1.0, -1.0], np.eye(2)),
         NotPositiveDefiniteError,

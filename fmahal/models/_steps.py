@@ -1,0 +1,161 @@
+"""The steps of a detector's fit: check, fit, measure. No state."""
+
+from __future__ import annotations
+
+from numbers import Real
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.covariance import MinCovDet
+from sklearn.utils.validation import check_array
+
+from .._typing import ArrayLike, FloatArray
+from .._validation import as_rows, check_finite
+from ..exceptions import RankDeficientError
+from ..scatter import LedoitWolf, resolve
+from ..scatter._facts import _SKLEARN_REGULARIZED
+from ..whitener import Whitener
+
+
+class Coordinates(NamedTuple):
+    """Rows where the scatter works: as it is given them, perhaps a data frame, and as a (n, q) array."""
+
+    given: Any
+    table: FloatArray
+
+
+def default_estimator(n: int, p: int) -> Any:
+    """Return the estimator that ``estimator=None`` means for n rows and p columns."""
+    return MinCovDet(random_state=0) if n >= 5 * p else LedoitWolf()
+
+
+def check_alpha(alpha: Any) -> float:
+    """Return `alpha` as a float strictly between 0 and 1."""
+    if isinstance(alpha, bool | np.bool_) or not isinstance(alpha, Real) or not 0 < float(alpha) < 1:
+        raise ValueError(
+            f"alpha must be a number strictly between 0 and 1, got {alpha!r}. It is the share of clean rows "
+            "that may be called outlying, for example 0.01."
+        )
+    return float(alpha)
+
+
+def row_level(alpha: Any, n: int | None) -> float:
+    """Return the level of one row; for n rows judged together 1 - (1 - alpha)^(1/n), without cancellation."""
+    alpha = check_alpha(alpha)
+    return alpha if n is None else float(-np.expm1(np.log1p(-alpha) / n))
+
+
+def is_frame(X: Any) -> bool:
+    """Whether `X` is a data frame, which estimators should see with its column names."""
+    return hasattr(X, "columns") and hasattr(X, "shape")
+
+
+def column_names(X: Any) -> list[str] | None:
+    """Return the column names of a data frame, None for anything else."""
+    return [str(name) for name in X.columns] if is_frame(X) else None
+
+
+def as_table(X: ArrayLike, **checks: Any) -> FloatArray:
+    """Return `X` as a finite (n, p) float array; NaN and infinity are reported by row and column."""
+    table = check_array(X, dtype=[np.float64, np.float32], ensure_all_finite=False, **checks)
+    check_finite(table, "X", column_names(X))
+    return table
+
+
+def in_table(X: Any, **checks: Any) -> Coordinates:
+    """Return checked rows for a scatter without a space in front of it."""
+    table = as_table(X, **checks)
+    return Coordinates(X if is_frame(X) else table, table)
+
+
+def in_space(space: Any, Z: Any) -> Coordinates:
+    """Return the checked output of a space."""
+    name = "The output of the steps before the scatter"
+    table = as_rows(Z, name=name)
+    check_finite(table, name, coordinate_names(space, None, table.shape[1]))
+    return Coordinates(Z if is_frame(Z) else table, table)
+
+
+def coordinate_names(space: Any, scatter: Any, q: int) -> NDArray[np.object_]:
+    """Return the names of the q columns on which the scatter works."""
+    names = None
+    if space is None:
+        names = getattr(scatter, "feature_names_in_", None)
+    elif hasattr(space, "get_feature_names_out"):
+        try:
+            names = space.get_feature_names_out()
+        except (AttributeError, TypeError, ValueError):  # a step that cannot name its output
+            names = None
+    if names is None or len(names) != q:
+        letter = "x" if space is None else "z"
+        names = [f"{letter}{j}" for j in range(q)]
+    return np.asarray(names, dtype=object)
+
+
+def check_row_count(scatter: Any, n: int, q: int) -> None:
+    """Raise a ValueError when an estimator without regularisation has no more rows than columns."""
+    regularized = getattr(scatter, "regularized", isinstance(scatter, _SKLEARN_REGULARIZED))
+    if n <= q and not regularized:
+        raise RankDeficientError(
+            f"{type(scatter).__name__} needs more rows than columns, got n = {n} rows and p = {q} columns: "
+            "every training row would have the same distance. Use a regularised estimator "
+            "(LedoitWolf, OAS, QIS or ShrunkCovariance), fewer columns or more rows. A class of your own that is "
+            "regularised says so by a class attribute regularized = True."
+        )
+
+
+def fit_estimator(template: Any, X: Any) -> tuple[Any, Any, Coordinates]:
+    """Clone and fit; return the fitted estimator, the rows it was given and their coordinates."""
+    if template is None:
+        template = default_estimator(*as_table(X, ensure_min_samples=2).shape)
+    if isinstance(template, type):
+        raise TypeError(f"estimator must be an object, not a class: pass {template.__name__}().")
+    resolve(template)  # a TypeError when it gives no distances
+    estimator = clone(template)
+    space, scatter = resolve(estimator)
+    if space is None:
+        Z = in_table(X, ensure_min_samples=2)
+        X = Z.given
+    else:
+        Z = in_space(space, space.fit_transform(X))
+    check_row_count(scatter, *Z.table.shape)
+    scatter.fit(Z.given)
+    if not hasattr(scatter, "location_"):
+        raise TypeError(
+            f"{type(scatter).__name__} is no scatter: it has no location_ after its fit. Add one as the last step "
+            "of the pipeline, for example make_pipeline(..., LedoitWolf())."
+        )
+    return estimator, X, Z
+
+
+def squared_distances(scatter: Any, Z: Coordinates) -> FloatArray:
+    """Return the squared distances of rows in the coordinates of the scatter."""
+    if hasattr(scatter, "mahalanobis"):
+        d2 = np.asarray(scatter.mahalanobis(Z.given))
+    else:
+        centred = Z.table - scatter.location_
+        d2 = np.einsum("ij,ij->i", centred @ scatter.get_precision(), centred)
+    if np.isnan(d2).any():  # infinity is a verdict, of a whitener with outside="inf"
+        raise ValueError(
+            f"{type(scatter).__name__} gives NaN as squared distance of row {int(np.flatnonzero(np.isnan(d2))[0])}: "
+            "its precision matrix is not positive semi-definite, or a column is in units that overflow."
+        )
+    return np.maximum(d2, 0)
+
+
+def shapley_values(scatter: Any, Z: Coordinates) -> FloatArray:
+    """Return (z - m) * (precision (z - m)), without a p x p array where the scatter can do so."""
+    centred = Z.table - scatter.location_
+    if hasattr(scatter, "precision_dot"):
+        return centred * scatter.precision_dot(Z.given)
+    return centred * (centred @ scatter.get_precision())
+
+
+def training_subspace(scatter: Any, rank: int, n: int) -> Whitener | None:
+    """Return a whitener that knows the training subspace, None when that is the whole space."""
+    if rank >= np.size(scatter.location_):
+        return None
+    whitener = getattr(scatter, "whitener_", None)
+    return whitener if whitener is not None else Whitener.from_covariance(scatter.covariance_, n_samples=n)

@@ -1,0 +1,382 @@
+"""Outlier detection: a scatter, a null law and a level."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, OutlierMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from .._typing import ArrayLike, FloatArray
+from ..nulls import BaseNull, check_null, resolve_null
+from ..scatter import facts as scatter_facts
+from ..scatter import resolve
+from . import _steps
+
+
+class MahalanobisDetector(OutlierMixin, BaseEstimator):
+    r"""Calibrated outlier detection by squared Mahalanobis distances.
+
+    .. math:: d^2(x) = (x - m)^\top \Sigma^{-1} (x - m), \qquad \text{p-value} = 1 - F_0(d^2)
+
+    A row is an outlier when its p-value is at most the level. Training rows and new rows follow different
+    laws, because a training row took part in the estimate of m and :math:`\Sigma`: `pvalues_` and `labels_`
+    judge the training rows by the first, `pvalues` and `predict` judge rows by the second, as rows not used
+    in the fit. ``fit_predict(X)`` is ``fit(X).predict(X)``, so that verdicts on training rows are `labels_`.
+
+    Parameters
+    ----------
+    estimator : scatter or Pipeline that ends in one, optional
+        Any scatter of fmahal or covariance estimator of scikit-learn; in a Pipeline the steps before it map
+        the rows to the space where distances are taken. It is cloned and fitted, also when it was fitted
+        before. By default scikit-learn's ``MinCovDet(random_state=0)``, a robust estimator with a fixed seed
+        so that two fits agree, for n >= 5 p, and `LedoitWolf` for fewer rows.
+    null : str or null, default="auto"
+        The law of squared distances when no row is an outlier: ``"auto"`` (exact where a law is known, else
+        chi-square with a `CalibrationWarning`), ``"chi2"``, ``"normal"``, or an object such as
+        ``ChiSquareNull(df=3)``.
+    alpha : float, default=0.01
+        Level, between 0 and 1: the share of clean rows that is called outlying.
+    simultaneous : bool, default=False
+        Whether `alpha` is the probability that any of n clean rows is called outlying, n being the number of
+        training rows. Each row is then judged at level 1 - (1 - alpha)^(1/n), in `labels_` and in `predict`.
+
+    Attributes
+    ----------
+    estimator_ : scatter or Pipeline
+        The fitted estimator.
+    null_ : null
+        The fitted law, with `train_dist_` and `new_dist_`.
+    d2_ : ndarray of shape (n_samples,)
+        Squared distances of the training rows.
+    pvalues_ : ndarray of shape (n_samples,)
+        Their p-values by ``null_.train_dist_``.
+    labels_ : ndarray of shape (n_samples,)
+        -1 for training rows with a p-value of at most `level_`, else 1.
+    level_ : float
+        The level at which one row is judged.
+    cutoff_ : float
+        Squared distance above which a new row is called outlying, ``null_.new_dist_.isf(level_)``.
+    train_cutoff_ : float or ndarray of shape (n_samples,)
+        The same for training rows, ``null_.train_dist_.isf(level_)``; an array for one law per row.
+    offset_ : float
+        ``-cutoff_``.
+    contribution_names_ : ndarray of shape (n_coordinates,)
+        Names of the columns of `contributions`.
+    n_samples_ : int
+        Number of training rows.
+    n_features_in_ : int
+        Number of columns seen during the fit.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of these columns, when `X` has text column names.
+
+    Raises
+    ------
+    ValueError
+        For NaN or infinity in `X` (rows and columns are named), `alpha` outside (0, 1), an unknown `null`, or
+        as many columns as rows with an estimator that is not regularised.
+    RankDeficientError
+        When there are too few rows for the law; see `NormalTheoryNull`.
+
+    Warns
+    -----
+    CalibrationWarning
+        When ``null="auto"`` finds only an approximation.
+
+    Notes
+    -----
+    `labels_`, `level_`, `cutoff_`, `train_cutoff_` and `offset_` follow `alpha` and `simultaneous`, which may
+    be set without a refit. p-values come from the survival function and keep their digits in the tail.
+
+    Rank-deficient training rows are judged inside the subspace that they span. Rows off that subspace cannot
+    occur under the fitted law: their p-value is 0, their label -1, their score minus infinity, while
+    `mahalanobis` and `contributions` stay finite and describe the part inside the subspace.
+
+    The default ``MinCovDet`` compares determinants on an absolute scale: bring columns to units in which their
+    spread is neither minute nor huge, or put a scaler in front of it in a Pipeline.
+
+    Apart from the fit of the estimator, n rows cost O(n p rank) time and O(n p) memory.
+
+    References
+    ----------
+    .. [1] Mahalanobis, P. C. (1936). On the generalised distance in statistics. Proceedings of the National
+       Institute of Sciences of India 2, 49-55. Reprint: DOI 10.1007/s13171-019-00164-5
+    .. [2] Tracy, N. D., Young, J. C. and Mason, R. L. (1992). Multivariate control charts for individual
+       observations. Journal of Quality Technology 24(2), 88-95. DOI 10.1080/00224065.1992.12015232
+    .. [3] Mayrhofer, M. and Filzmoser, P. (2023). Multivariate outlier explanations using Shapley values and
+       Mahalanobis distances. Econometrics and Statistics. DOI 10.1016/j.ecosta.2023.04.003
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fmahal import EmpiricalCovariance, MahalanobisDetector
+    >>> X = np.random.default_rng(0).normal(size=(100, 3))
+    >>> X[0] = [4.0, -4.0, 4.0]
+    >>> detector = MahalanobisDetector(EmpiricalCovariance(), alpha=0.001).fit(X)
+    >>> np.flatnonzero(detector.labels_ == -1)
+    array([0])
+    >>> detector.predict([[0.0, 0.0, 0.0], [5.0, 5.0, 5.0]])
+    array([ 1, -1])
+    """
+
+    estimator_: Any
+    null_: BaseNull
+    d2_: FloatArray
+    pvalues_: NDArray[np.float64]
+    contribution_names_: NDArray[np.object_]
+    n_samples_: int
+    n_features_in_: int
+
+    def __init__(
+        self,
+        estimator: Any = None,
+        null: Any = "auto",
+        *,
+        alpha: float = 0.01,
+        simultaneous: bool = False,
+    ):
+        self.estimator = estimator
+        self.null = null
+        self.alpha = alpha
+        self.simultaneous = simultaneous
+
+    def fit(self, X: ArrayLike, y: Any = None) -> MahalanobisDetector:
+        """Fit the estimator and its law, and judge the training rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            The training rows, at least two.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self : MahalanobisDetector
+            The fitted detector. When the fit fails, the results of an earlier fit stay as they were.
+        """
+        check_null(self.null)
+        _steps.check_alpha(self.alpha)
+        estimator, rows, Z = _steps.fit_estimator(self.estimator, X)
+        space, scatter = resolve(estimator)
+        known = scatter_facts(scatter, Z.table)
+        subspace = _steps.training_subspace(scatter, known.rank, len(Z.table))
+        d2 = _steps.squared_distances(scatter, Z).astype(np.float64)
+        null = resolve_null(self.null, estimator, rows).fit(estimator, rows, d2)
+        pvalues = np.asarray(null.train_dist_.sf(d2), dtype=np.float64)
+        if subspace is not None:
+            pvalues[subspace.off_subspace(Z.table, scatter.location_)] = 0.0
+        names = _steps.coordinate_names(space, scatter, Z.table.shape[1])
+
+        # Nothing can fail from here on, so that the attributes belong to one fit.
+        validate_data(self, X, skip_check_array=True)
+        self.estimator_, self.null_, self._subspace = estimator, null, subspace
+        self.d2_, self.pvalues_, self.n_samples_ = d2, pvalues, len(d2)
+        self.contribution_names_ = names
+        return self
+
+    def _coordinates(self, X: Any) -> tuple[Any, _steps.Coordinates]:
+        """Return the scatter for new rows and the rows in its coordinates."""
+        check_is_fitted(self, "null_")
+        # A law may bring its own scorer, for example one that was fitted without the calibration rows.
+        space, scatter = resolve(getattr(self.null_, "scorer_", self.estimator_))
+        Z = _steps.in_table(X) if space is None else _steps.in_space(space, space.transform(X))
+        validate_data(self, X, skip_check_array=True, reset=False)
+        return scatter, Z
+
+    def _measure(self, X: Any) -> tuple[FloatArray, NDArray[np.bool_]]:
+        """Return squared distances in float64 and which rows are off the training subspace."""
+        scatter, Z = self._coordinates(X)
+        d2 = _steps.squared_distances(scatter, Z).astype(np.float64)
+        if self._subspace is None:
+            return d2, np.zeros(d2.shape, dtype=bool)
+        return d2, self._subspace.off_subspace(Z.table, scatter.location_)
+
+    def mahalanobis(self, X: ArrayLike, *, squared: bool = True) -> FloatArray:
+        """Mahalanobis distances of rows from the fitted location.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+            Rows.
+        squared : bool, default=True
+            Whether to return squared distances.
+
+        Returns
+        -------
+        distances : ndarray of shape (n,)
+            Squared distances, or their square roots. Of rows off the training subspace, the distance of the
+            part inside it.
+        """
+        d2 = _steps.squared_distances(*self._coordinates(X))
+        return d2 if squared else np.sqrt(d2)
+
+    def pvalues(self, X: ArrayLike) -> NDArray[np.float64]:
+        """p-values of rows that were not used in the fit.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+            New rows; the p-values of training rows are `pvalues_`.
+
+        Returns
+        -------
+        pvalues : ndarray of shape (n,)
+            Probability that a clean new row has a larger squared distance; 0 off the training subspace.
+        """
+        d2, off = self._measure(X)
+        if hasattr(self.null_, "pvalues"):
+            pvalues = np.array(self.null_.pvalues(X), dtype=np.float64)
+        else:
+            pvalues = np.asarray(self.null_.new_dist_.sf(d2), dtype=np.float64)
+        pvalues[off] = 0.0
+        return pvalues
+
+    def score_samples(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Negative squared distances; the lower, the more outlying.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+            New rows.
+
+        Returns
+        -------
+        scores : ndarray of shape (n,)
+            ``-mahalanobis(X)``, and minus infinity for rows off the training subspace.
+        """
+        d2, off = self._measure(X)
+        return np.where(off, -np.inf, -d2)
+
+    def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Cut-off minus squared distance; negative for outliers.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+            New rows.
+
+        Returns
+        -------
+        scores : ndarray of shape (n,)
+            ``score_samples(X) - offset_``, in units of squared distance.
+        """
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X: ArrayLike) -> NDArray[np.int64]:
+        """Label new rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+            New rows; the labels of training rows are `labels_`.
+
+        Returns
+        -------
+        labels : ndarray of shape (n,)
+            -1 where ``pvalues(X) <= level_``, else 1.
+        """
+        return _labels(self.pvalues(X), self.level_)
+
+    def fit_predict(self, X: ArrayLike, y: Any = None) -> NDArray[np.int64]:
+        """Fit, then label the same rows as if they were new: ``fit(X).predict(X)``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Rows.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+            -1 for outliers, else 1. `labels_`, which uses the law of training rows, is the calibrated verdict
+            on these rows.
+        """
+        return self.fit(X).predict(X)
+
+    def contributions(self, X: ArrayLike, method: Literal["shapley"] = "shapley") -> FloatArray:
+        r"""Share of each column in the squared distance of each row.
+
+        .. math:: c_j(x) = (x - m)_j \, [\Sigma^{-1} (x - m)]_j, \qquad \sum_j c_j(x) = d^2(x)
+
+        This is the Shapley value of the squared distance, when the worth of a set of columns is the squared
+        distance of x with every other column put at its location. Entries may be negative: such a column makes
+        the row less unusual, given the others.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_features)
+            Rows.
+        method : {"shapley"}, default="shapley"
+            How the distance is divided.
+
+        Returns
+        -------
+        contributions : ndarray of shape (n, n_coordinates)
+            Rows sum to ``mahalanobis(X)``, in units of squared distance. The columns are those of `X`, or in a
+            Pipeline the coordinates that its last step sees; `contribution_names_` names them.
+
+        Raises
+        ------
+        ValueError
+            For an unknown `method`.
+
+        Notes
+        -----
+        O(n p rank) time and O(n p) memory for estimators of fmahal.
+
+        References
+        ----------
+        .. [1] Mayrhofer, M. and Filzmoser, P. (2023). Multivariate outlier explanations using Shapley values
+           and Mahalanobis distances. Econometrics and Statistics. DOI 10.1016/j.ecosta.2023.04.003
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fmahal import EmpiricalCovariance, MahalanobisDetector
+        >>> X = np.random.default_rng(0).normal(size=(100, 3))
+        >>> detector = MahalanobisDetector(EmpiricalCovariance()).fit(X)
+        >>> detector.contributions([[0.0, 6.0, 0.0]]).argmax()  # the second column makes this row an outlier
+        np.int64(1)
+        """
+        if method != "shapley":
+            raise ValueError(f"method must be 'shapley', got {method!r}.")
+        return _steps.shapley_values(*self._coordinates(X))
+
+    @property
+    def level_(self) -> float:
+        """Level at which one row is judged: `alpha`, or 1 - (1 - alpha)^(1/n) with ``simultaneous=True``."""
+        check_is_fitted(self, "null_")
+        return _steps.row_level(self.alpha, self.n_samples_ if self.simultaneous else None)
+
+    @property
+    def labels_(self) -> NDArray[np.int64]:
+        """Labels of the training rows by their own law: -1 where ``pvalues_ <= level_``, else 1."""
+        level = self.level_
+        return _labels(self.pvalues_, level)
+
+    @property
+    def cutoff_(self) -> float:
+        """Squared distance above which a new row is called outlying, ``null_.new_dist_.isf(level_)``."""
+        level = self.level_
+        return float(self.null_.new_dist_.isf(level))
+
+    @property
+    def train_cutoff_(self) -> Any:
+        """Squared distance above which a training row is called outlying, ``null_.train_dist_.isf(level_)``."""
+        level = self.level_
+        cutoff = np.asarray(self.null_.train_dist_.isf(level))
+        return float(cutoff) if cutoff.ndim == 0 else cutoff
+
+    @property
+    def offset_(self) -> float:
+        """``-cutoff_``: ``decision_function`` is ``score_samples`` minus this."""
+        return -self.cutoff_
+
+
+def _labels(pvalues: NDArray[np.float64], level: float) -> NDArray[np.int64]:
+    return np.where(pvalues <= level, np.int64(-1), np.int64(1))

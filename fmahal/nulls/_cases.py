@@ -1,0 +1,84 @@
+"""For which fitted estimators the law of normal rows is known exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal, TypeAlias
+
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
+from sklearn.utils import get_tags
+
+from ..scatter import FixedScatter, ScatterFacts, resolve
+
+Case: TypeAlias = Literal["sample", "known-location", "known-covariance", "known"]
+
+# They only shift and scale columns, which changes no distance from the sample mean and covariance.
+_AFFINE = (MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler)
+
+
+def exact_case(estimator: Any, facts: ScatterFacts) -> tuple[Case | None, str]:
+    """Return the case in which the law of a fitted estimator is exact, or None and the reason why not."""
+    space, scatter = resolve(estimator)
+    case = _scatter_case(scatter, facts)
+    if case is None:
+        return None, _why_inexact(scatter, facts)
+    for step in _flat(space):
+        if not (_is_fixed(step) or (case == "sample" and _is_affine(step))):
+            return None, (
+                f"{type(step).__name__} learns from the rows that {type(scatter).__name__} is fitted to, so that "
+                "its exact law does not hold"
+            )
+    return case, ""
+
+
+def _scatter_case(scatter: Any, facts: ScatterFacts) -> Case | None:
+    if facts.kind == "empirical":
+        return "known-location" if facts.assume_centered else "sample"
+    if isinstance(scatter, FixedScatter) and _covariance_is_given(scatter):
+        if scatter.location_is_known:
+            return "known"
+        return "known-covariance" if scatter.location == "mean" else None
+    return None
+
+
+def _covariance_is_given(scatter: FixedScatter) -> bool:
+    # Without a matrix the distances are Euclidean: the identity is a unit of measurement, not knowledge.
+    given = (scatter.covariance, scatter.precision, scatter.factor, scatter.whitener)
+    return any(matrix is not None for matrix in given)
+
+
+def _why_inexact(scatter: Any, facts: ScatterFacts) -> str:
+    name, unknown = type(scatter).__name__, "the law of its distances is not known in closed form"
+    if isinstance(scatter, FixedScatter):
+        if not _covariance_is_given(scatter):
+            return f"{name} measures Euclidean distances, whose law depends on a covariance that it was not given"
+        return f"{name} estimates its location otherwise than by the mean, and {unknown}"
+    if facts.robust:
+        return (
+            f"{name} lets the rows decide which of them count, and {unknown}; it flags too many rows when there "
+            "are few rows for a column"
+        )
+    if facts.regularized:
+        return (
+            f"{name} shrinks the covariance, and {unknown}; the more it shrinks, the farther from chi-square"
+        )
+    return f"of {name}, {unknown}"
+
+
+def _flat(step: Any) -> Iterator[Any]:
+    if isinstance(step, Pipeline):
+        for _, inner in step.steps:
+            yield from _flat(inner)
+    elif step is not None:
+        yield step
+
+
+def _is_fixed(step: Any) -> bool:
+    if isinstance(step, str) or getattr(step, "fixed_space", False):  # "passthrough"
+        return True
+    return not get_tags(step).requires_fit  # stateless: a FunctionTransformer, a Normalizer
+
+
+def _is_affine(step: Any) -> bool:
+    return isinstance(step, _AFFINE) and not getattr(step, "clip", False)

@@ -1,0 +1,99 @@
+"""The protocol of a null law: two frozen distributions, one for training rows and one for new rows."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+
+from .._typing import ArrayLike, FloatArray
+from ..scatter import ScatterFacts, resolve
+from ..scatter import facts as scatter_facts
+
+
+class Law(Protocol):
+    """What `train_dist_` and `new_dist_` have to do; every frozen SciPy distribution does it.
+
+    All four are vectorised. `sf` is asked for p-values, never ``1 - cdf``: it keeps its digits in the far
+    tail, where the outliers are.
+    """
+
+    def cdf(self, x: ArrayLike) -> NDArray[np.float64]:
+        """Probability of a squared distance up to `x`."""
+
+    def sf(self, x: ArrayLike) -> NDArray[np.float64]:
+        """Probability of a squared distance above `x`, the p-value of `x`."""
+
+    def ppf(self, q: ArrayLike) -> NDArray[np.float64]:
+        """Squared distance below which the share `q` lies."""
+
+    def isf(self, q: ArrayLike) -> NDArray[np.float64]:
+        """Squared distance above which the share `q` lies, the cut-off at level `q`."""
+
+
+class BaseNull(BaseEstimator):
+    """Base class of the null laws of squared Mahalanobis distances.
+
+    A null law says how squared distances are distributed when no row is an outlier. Training rows took part
+    in the estimate from which their distance is measured and new rows did not, so that there are two laws.
+
+    A subclass defines ``_laws(facts)``, which returns the pair of frozen laws, or its own `fit`. It may
+    also set ``scorer_``, an estimator that takes the place of the fitted one for new rows, or define
+    ``pvalues(X)``, which takes the place of ``new_dist_.sf``.
+
+    Attributes
+    ----------
+    train_dist_ : frozen distribution
+        Law of the squared distances of training rows, with vectorised ``cdf sf ppf isf``; it may hold one
+        law per row.
+    new_dist_ : frozen distribution
+        Law of the squared distances of rows that were not used in the fit.
+    """
+
+    train_dist_: Law
+    new_dist_: Law
+
+    def fit(self, estimator: Any, X: ArrayLike, d2: FloatArray) -> BaseNull:
+        """Find the two laws of a fitted estimator's squared distances.
+
+        Parameters
+        ----------
+        estimator : fitted scatter or Pipeline that ends in one
+            The estimator that gave the distances.
+        X : array-like of shape (n_samples, n_features)
+            The training rows, as they were given to `estimator`.
+        d2 : ndarray of shape (n_samples,)
+            Their squared distances.
+
+        Returns
+        -------
+        self : BaseNull
+            The fitted law.
+
+        Notes
+        -----
+        O(1) time and memory for laws in closed form, given the facts of the estimator.
+        """
+        self.train_dist_, self.new_dist_ = self._laws(training_facts(estimator, X))
+        return self
+
+    def _laws(self, facts: ScatterFacts) -> tuple[Law, Law]:
+        raise NotImplementedError(f"{type(self).__name__} defines neither fit nor _laws.")
+
+
+def training_facts(estimator: Any, X: ArrayLike) -> ScatterFacts:
+    """Return what a law has to know about a fitted estimator: rows, rank, divisor, kind."""
+    _, scatter = resolve(estimator)
+    return scatter_facts(scatter, X)
+
+
+def warn_caller(message: str, category: type[Warning]) -> None:
+    """Warn at the line of the first caller outside fmahal, however deep the call came from."""
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("fmahal."):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)

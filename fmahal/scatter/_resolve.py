@@ -1,0 +1,59 @@
+"""Take a pipeline apart into the space it maps to and the scatter in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sklearn.pipeline import Pipeline
+
+
+def resolve(estimator: Any) -> tuple[Pipeline | None, Any]:
+    """Return the transformers before the scatter, and the scatter.
+
+    Parameters
+    ----------
+    estimator : scatter or Pipeline
+        A scatter estimator, ours or scikit-learn's, or a pipeline that ends in one; fitted or not.
+
+    Returns
+    -------
+    space : Pipeline or None
+        All steps but the last, which share their fitted objects with `estimator`; None when there are none.
+    scatter : object
+        The last step.
+
+    Raises
+    ------
+    TypeError
+        When the last step is no scatter: it has no `get_precision`.
+
+    Notes
+    -----
+    O(1): nothing is copied or fitted. Nested pipelines are flattened.
+
+    Examples
+    --------
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from fmahal.scatter import EmpiricalCovariance, resolve
+    >>> space, scatter = resolve(make_pipeline(StandardScaler(), EmpiricalCovariance()))
+    >>> [name for name, _ in space.steps], scatter
+    (['standardscaler'], EmpiricalCovariance())
+    """
+    steps: list[tuple[str, Any]] = []
+    scatter = estimator
+    while isinstance(scatter, Pipeline):
+        steps += scatter.steps[:-1]
+        scatter = scatter.steps[-1][1]
+    if not hasattr(scatter, "get_precision"):
+        where = "The last step of the pipeline" if isinstance(estimator, Pipeline) else "The estimator"
+        raise TypeError(
+            f"{where} must be a scatter, with location_ and get_precision(), such as EmpiricalCovariance or any "
+            f"covariance estimator of scikit-learn; got {scatter!r}."
+        )
+    if not steps:
+        return None, scatter
+    names = [name for name, _ in steps]
+    if len(set(names)) < len(names):  # two nested pipelines may use one name
+        steps = [(f"{name}-{k}", step) for k, (name, step) in enumerate(steps)]
+    return Pipeline(steps), scatter
