@@ -1,0 +1,3 @@
+from ._distance_distance import DistanceDistanceDisplay as DistanceDistanceDisplay
+from ._ellipse import ToleranceEllipseDisplay as ToleranceEllipseDisplay
+from ._qq import DistanceQQDisplay as DistanceQQDisplay

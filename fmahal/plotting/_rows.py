@@ -1,0 +1,204 @@
+"""What a fitted detector says about rows: the numbers that displays and reports draw, computed once."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .._typing import FloatArray
+from ..exceptions import FmahalWarning
+
+
+@dataclass(frozen=True)
+class JudgedRows:
+    """Distances, p-values and labels of rows, with the law and the cutoff behind them.
+
+    Attributes
+    ----------
+    detector : MahalanobisDetector
+        The fitted detector (the last step when a Pipeline was given).
+    X : array-like of shape (n, p) or None
+        The rows as the detector takes them.
+    d2 : ndarray of shape (n,)
+        Squared distances.
+    pvalues : ndarray of shape (n,)
+        Under the law of training rows when `training`, else of new rows.
+    flagged : ndarray of bool, shape (n,)
+        The detector's label is -1.
+    training : bool
+        The rows are those that the detector was fitted to.
+    law : object with ``cdf sf ppf isf``
+        The null law of the squared distances.
+    alpha, level : float
+        The nominal level, and the level of one row (smaller when the detector is simultaneous).
+    cutoff : float or ndarray of shape (n,)
+        ``law.isf(level)``, a squared distance.
+    """
+
+    detector: Any
+    X: Any
+    d2: FloatArray
+    pvalues: FloatArray
+    flagged: np.ndarray
+    training: bool
+    law: Any
+    alpha: float
+    level: float
+    cutoff: Any
+
+    @property
+    def common(self) -> tuple[FloatArray, Any, float]:
+        """Squared distances, their one law and its cutoff, on a scale that all rows share.
+
+        Where the law differs by row, each distance is mapped to the quantile of the law for new rows that
+        has the same p-value; where it does not, these are `d2`, `law` and `cutoff`.
+        """
+        if np.ndim(self.cutoff) == 0:
+            return self.d2, self.law, float(self.cutoff)
+        shared = self.detector.null_.new_dist_
+        mapped = np.asarray(shared.isf(self.law.sf(self.d2)), dtype=float)
+        lost = ~np.isfinite(mapped)  # beyond the support of its law: far out by any measure
+        if lost.any():
+            top = mapped[~lost].max(initial=0.0)
+            mapped[lost] = np.maximum(top, self.d2[lost])
+        return mapped, shared, float(shared.isf(self.level))
+
+
+def judge(detector: Any, X: Any = None, alpha: float | None = None) -> JudgedRows:
+    """Return what a fitted detector says about the rows of `X` (its training rows when None).
+
+    Parameters
+    ----------
+    detector : MahalanobisDetector or Pipeline that ends in one
+        Fitted.
+    X : array-like of shape (n, p), default=None
+        Rows. Training rows are recognised by their distances and judged by the law of training rows.
+    alpha : float, default=None
+        Level other than the detector's own.
+    """
+    from sklearn.utils.validation import check_is_fitted
+
+    from ..models._steps import check_alpha, row_level
+
+    detector, X = unpack(detector, X)
+    check_is_fitted(detector, ["null_", "d2_"])
+    own = alpha is None or alpha == detector.alpha
+    alpha = check_alpha(detector.alpha if alpha is None else alpha)
+    level = row_level(alpha, detector.n_samples_ if detector.simultaneous else None)
+    d2 = detector.d2_ if X is None else np.asarray(detector.mahalanobis(X))
+    training = X is None or _same_rows(d2, detector.d2_)
+    if training:
+        d2, pvalues, law = detector.d2_, detector.pvalues_, detector.null_.train_dist_
+        labels = detector.labels_ if own else None
+    else:
+        pvalues, law = detector.pvalues(X), detector.null_.new_dist_
+        labels = detector.predict(X) if own else None
+    flagged = np.asarray(pvalues <= level if labels is None else labels == -1)
+    return JudgedRows(
+        detector, X, np.asarray(d2, dtype=float), np.asarray(pvalues, dtype=float), flagged, training, law,
+        alpha, float(level), law.isf(level),
+    )  # fmt: skip
+
+
+def unpack(detector: Any, X: Any) -> tuple[Any, Any]:
+    """Return the detector and the rows as it sees them; a Pipeline is taken apart."""
+    if hasattr(detector, "steps"):
+        before = detector[:-1]
+        X = before.transform(X) if X is not None and len(detector.steps) > 1 else X
+        detector = detector[-1]
+    if not hasattr(detector, "pvalues") or not hasattr(detector, "simultaneous"):
+        raise TypeError(
+            f"Expected a MahalanobisDetector, or a Pipeline that ends in one, got {type(detector).__name__}."
+        )
+    return detector, X
+
+
+def _same_rows(d2: FloatArray, fitted: FloatArray) -> bool:
+    if d2.shape != fitted.shape:
+        return False
+    return bool(np.all(np.abs(d2 - fitted) <= 1e-4 * (fitted + np.median(fitted))))
+
+
+def feature_coordinates(detector: Any, X: Any) -> tuple[FloatArray, Any, list[str]]:
+    """Return the rows in the coordinates of the scatter, the scatter, and the names of the coordinates."""
+    from ..scatter import resolve
+
+    space, scatter = resolve(detector.estimator_)
+    if space is not None:
+        return (
+            np.asarray(space.transform(X), dtype=float),
+            scatter,
+            [str(c) for c in detector.contribution_names_],
+        )
+    return np.asarray(X, dtype=float), scatter, feature_names(detector, X)
+
+
+def scatter_facts(detector: Any) -> Any:
+    """Return rank, kind and the other facts of the detector's fitted scatter."""
+    from ..scatter import resolve
+    from ..scatter._facts import facts
+
+    return facts(resolve(detector.estimator_)[1], detector.d2_)
+
+
+def feature_names(detector: Any, X: Any) -> list[str]:
+    """Return the column names the detector saw in fit, else those of `X`, else x0, x1, ..."""
+    names = getattr(detector, "feature_names_in_", None)
+    if names is None:
+        names = getattr(X, "columns", None)
+    if names is None:
+        names = [f"x{j}" for j in range(detector.n_features_in_)]
+    return [str(name) for name in names]
+
+
+def row_labels(X: Any, n: int, row_names: Any = None) -> list[str]:
+    """Return one name a row: those given, else the index of a data frame, else 0, 1, ..."""
+    if row_names is None:
+        index = getattr(X, "index", None)
+        row_names = range(n) if index is None or callable(index) else index
+    names = [str(name) for name in row_names]
+    if len(names) != n:
+        raise ValueError(f"row_names has {len(names)} entries for {n} rows.")
+    return names
+
+
+def top_flagged(d2: FloatArray, flagged: np.ndarray, k: int) -> np.ndarray:
+    """Return the positions of the `k` flagged rows with the largest distances, farthest first."""
+    where = np.flatnonzero(flagged)
+    return where[np.argsort(-d2[where], kind="stable")][:k]
+
+
+def classical_reference(X: FloatArray, reference: Any, level: float) -> tuple[Any, FloatArray, Any]:
+    """Return the fitted reference scatter, its squared distances of `X`, and their null law.
+
+    An unfitted reference (default: `EmpiricalCovariance`) is fitted to `X`, which is then judged by the law
+    of training rows; a fitted one judges `X` as new rows. A ValueError is raised where every distance of the
+    reference would be the same number.
+    """
+    from ..nulls import resolve_null
+    from ..scatter import EmpiricalCovariance
+
+    reference = EmpiricalCovariance() if reference is None else reference
+    fitted = hasattr(reference, "location_")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FmahalWarning)  # the detector has said what there is to say on X
+        if not fitted:
+            reference = reference.fit(X)
+            _check_distances_differ(reference, X)
+        d2 = np.asarray(reference.mahalanobis(X), dtype=float)
+        null = resolve_null("auto", reference, X).fit(reference, X, d2)
+    return reference, d2, null.new_dist_ if fitted else null.train_dist_
+
+
+def _check_distances_differ(reference: Any, X: FloatArray) -> None:
+    from ..scatter._facts import facts
+
+    known = facts(reference, X)
+    if not known.regularized and X.shape[0] <= known.rank + 1:
+        raise ValueError(
+            f"{X.shape[0]} rows of rank {known.rank}: every {type(reference).__name__} distance is the same number, "
+            "so there is nothing to compare with. Pass reference=LedoitWolf(), or fewer columns."
+        )

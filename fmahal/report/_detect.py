@@ -1,0 +1,280 @@
+"""The report on one fitted detector."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .._typing import ArrayLike, FloatArray
+from ..exceptions import FmahalWarning
+from ..plotting._rows import JudgedRows, judge, row_labels, scatter_facts
+from . import _figures
+from ._page import facts_of, number, percent, plural, render, require_jinja2, short
+from ._words import describe_law, limits_of, meaning_of, misfit_of, verdict_of
+
+_SHOWN_PARTS = 3
+_BEYOND = 3  # rows shown after the last flagged one: how clear the gap is
+_ZERO = 30.0  # per cent of a bar's track that lies left of zero
+_REFERENCES = (
+    (
+        "Rousseeuw, P. J. & van Zomeren, B. C. (1990). Unmasking multivariate outliers and leverage points. "
+        "Journal of the American Statistical Association, 85, 633–639.",
+        "10.1080/01621459.1990.10474920",
+    ),
+    (
+        "Mayrhofer, M. & Filzmoser, P. (2023). Multivariate outlier explanations using Shapley values and "
+        "Mahalanobis distances. Econometrics and Statistics.",
+        "10.1016/j.ecosta.2023.04.003",
+    ),
+)
+
+
+def detect_report(
+    detector: Any,
+    X: ArrayLike,
+    *,
+    title: str,
+    feature_names: Sequence[str] | None = None,
+    row_names: Sequence[Any] | None = None,
+    source: str = "",
+    call: str = "",
+    alpha: float | None = None,
+    top: int = 20,
+    extra: Mapping[str, Any] | None = None,
+    known_outliers: ArrayLike | None = None,
+    warnings: Sequence[Any] = (),
+) -> str:
+    """Return one self-contained HTML page about a fitted detector and its rows.
+
+    Parameters
+    ----------
+    detector : MahalanobisDetector or Pipeline that ends in one
+        Fitted.
+    X : array-like of shape (n_samples, n_features)
+        The training rows (recognised by their distances and judged by the law of training rows) or new ones.
+    title : str
+        Heading of the page.
+    feature_names : sequence of str, default=None
+        Column names; None takes those the detector knows.
+    row_names : sequence of n_samples names, default=None
+        None takes the index of a data frame, else row numbers from 0.
+    source : str, default=""
+        Where the data come from, under the heading.
+    call : str, default=""
+        The command or code that reproduces the page.
+    alpha : float, default=None
+        Level other than the detector's own.
+    top : int, default=20
+        Largest number of rows in the table, which shows the flagged rows and a few more for comparison.
+    extra : mapping of str to str, default=None
+        Further lines of the set-up.
+    known_outliers : array-like of bool, shape (n_samples,), default=None
+        Rows known to be outliers: they are marked and counted, never used.
+    warnings : sequence of str or Warning, default=()
+        What was warned about on the way. The calibration warning of the detector's null is found again and
+        need not be passed.
+
+    Returns
+    -------
+    str
+        HTML with inline style and inline SVG; no script, nothing is loaded. Equal input gives an equal page.
+
+    Raises
+    ------
+    ImportError
+        jinja2 or matplotlib is missing.
+    sklearn.exceptions.NotFittedError
+        The detector is not fitted.
+    ValueError
+        Lengths do not match, or `alpha` or `top` is out of range.
+
+    Notes
+    -----
+    The numbers are those of the detector: `d2_`, `pvalues_` and `labels_` for training rows. O(n p^2 + p^3)
+    time, for the classical scatter of the distance-distance plot.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fmahal import EmpiricalCovariance, MahalanobisDetector
+    >>> from fmahal.report import detect_report
+    >>> X = np.random.default_rng(0).normal(size=(60, 3))
+    >>> page = detect_report(MahalanobisDetector(EmpiricalCovariance()).fit(X), X, title="Sixty rows")
+    >>> page[:15], "<h1>Sixty rows</h1>" in page
+    ('<!DOCTYPE html>', True)
+    """
+    require_jinja2()
+    if top < 1:
+        raise ValueError(f"top must be at least 1, got {top!r}.")
+    rows = judge(detector, X, alpha)
+    n = rows.d2.size
+    known = _known(known_outliers, n)
+    names = row_labels(X, n, row_names)
+    ranked = _ranked(rows, _column_names(rows, feature_names), names, top, known)
+    n_flagged = int(rows.flagged.sum())
+    return render(
+        "detect.html.j2",
+        title=title,
+        source=source,
+        call=call,
+        verdict=verdict_of(rows, known),
+        tiles=_tiles(rows),
+        notices=_notices(rows, warnings),
+        ranked=ranked,
+        name_width=max(5, min(20, max(len(part["name"]) for row in ranked for part in row["parts"]))),
+        ranked_title="Ranked outliers" if n_flagged else "Farthest rows",
+        ranked_hint=_ranked_hint(rows, len(ranked), numbered=row_names is None and not hasattr(X, "iloc")),
+        figures_hint=_figures.hint(rows),
+        figures=_figures.figures(rows, names, feature_names),
+        meaning=meaning_of(rows),
+        limits=limits_of(rows),
+        facts=_setup(rows) + facts_of(extra),
+        references=_REFERENCES,
+    )
+
+
+def _known(mask: ArrayLike | None, n: int) -> np.ndarray | None:
+    if mask is None:
+        return None
+    mask = np.asarray(mask, dtype=bool)
+    if mask.shape != (n,):
+        raise ValueError(f"known_outliers has shape {mask.shape} for {n} rows.")
+    return mask
+
+
+def _column_names(rows: JudgedRows, given: Sequence[str] | None) -> list[str]:
+    """Return the names of the columns of `contributions`."""
+    fitted = [str(name) for name in rows.detector.contribution_names_]
+    if given is None:
+        return fitted
+    if len(given) != rows.detector.n_features_in_:
+        raise ValueError(
+            f"feature_names has {len(given)} entries for {rows.detector.n_features_in_} columns."
+        )
+    # A space before the scatter has its own coordinates: names of the columns do not belong to them.
+    return [str(name) for name in given] if not hasattr(rows.detector.estimator_, "steps") else fitted
+
+
+def _tiles(rows: JudgedRows) -> list[dict[str, Any]]:
+    n, p = rows.d2.size, rows.detector.n_features_in_
+    k = int(rows.flagged.sum())
+    expected = n * rows.level
+    cutoff = rows.common[2]
+    scope = "for all rows together" if rows.detector.simultaneous else "a row"
+    rank, full = scatter_facts(rows.detector).rank, rows.detector.contribution_names_.size
+
+    def tile(label: str, shown: Any, unit: str = "", value: Any = None) -> dict[str, Any]:
+        return {"label": label, "shown": shown, "unit": unit, "value": value}
+
+    return [
+        tile("Flagged rows", f"{k:,}", f"{percent(k / n)} of {n:,}", k),
+        tile("Expected by chance", short(round(expected, 2)), "rows", expected),
+        tile("Rows", f"{n:,}", f"in {plural(p, 'column')}", n),
+        tile("Rank", f"{rank:,}", "full" if rank == full else f"of {full:,}", rank),
+        tile("Level α", short(rows.alpha), scope, rows.alpha),
+        tile("Cutoff", number(cutoff), "squared distance", cutoff),
+    ]  # fmt: skip
+
+
+def _ranked_hint(rows: JudgedRows, shown: int, *, numbered: bool) -> str:
+    k = int(rows.flagged.sum())
+    text = f"The {plural(shown, 'row')} with the smallest p-values"
+    if k > shown:
+        text += f", of {k:,} flagged"
+    text += ". Contributions add up to the squared distance; a negative one pulls the row towards the centre."
+    return text + (" Rows are numbered from 0." if numbered else "")
+
+
+def _ranked(
+    rows: JudgedRows, columns: list[str], names: list[str], top: int, known: np.ndarray | None
+) -> list[dict[str, Any]]:
+    """Return the rows of the table, smallest p-value first, equal p-values by distance."""
+    shown = min(top, max(int(rows.flagged.sum()) + _BEYOND, 5))
+    order = np.lexsort((-rows.d2, rows.pvalues))[:shown]
+    parts = _contributions(rows, order)
+    shared, law, _ = rows.common
+    beyond = (
+        np.asarray(law.sf(shared[order])) == 0
+    )  # too small for a float; off the span p is 0 at any distance
+    return [
+        {
+            "position": int(i),
+            "name": names[i],
+            "flagged": bool(rows.flagged[i]),
+            "known": known is not None and bool(known[i]),
+            "d2": float(rows.d2[i]),
+            "distance": float(np.sqrt(rows.d2[i])),
+            "pvalue": float(rows.pvalues[i]),
+            "underflow": rows.pvalues[i] == 0 and bool(beyond[k]),
+            "parts": [] if parts is None else _parts(parts[k], columns),
+        }
+        for k, i in enumerate(order)
+    ]
+
+
+def _contributions(rows: JudgedRows, order: np.ndarray) -> FloatArray:
+    taken = rows.X.iloc[order] if hasattr(rows.X, "iloc") else np.asarray(rows.X)[order]
+    return np.asarray(rows.detector.contributions(taken), dtype=float)
+
+
+def _parts(values: FloatArray, columns: list[str]) -> list[dict[str, Any]]:
+    """Return the largest contributions of one row with the bars that show them, all on one scale."""
+    largest = np.argsort(-np.abs(values), kind="stable")[:_SHOWN_PARTS]
+    shown = values[largest]
+    right, left = max(shown.max(initial=0.0), 0.0), max(-shown.min(initial=0.0), 0.0)
+    unit = max(right / (100 - _ZERO), left / _ZERO)
+    parts = []
+    for j, value in zip(largest, shown):
+        width = abs(value) / unit if unit > 0 else 0.0
+        start = _ZERO if value >= 0 else _ZERO - width
+        parts.append(
+            {
+                "name": columns[j] if len(columns) == values.size else f"coordinate {j}",
+                "value": float(value),
+                "left": round(start, 2),
+                "width": round(width, 2),
+            }
+        )
+    return parts
+
+
+def _notices(rows: JudgedRows, given: Sequence[Any]) -> list[str]:
+    """Return what a reader has to know before the numbers: each text once, in order."""
+    texts = [str(getattr(item, "message", item)) for item in given]
+    texts += _calibration(rows)
+    misfit = misfit_of(rows)
+    return list(dict.fromkeys(texts + ([misfit] if misfit else [])))
+
+
+def _calibration(rows: JudgedRows) -> list[str]:
+    """Return the warning that the choice of the null gave in fit, which the detector does not keep."""
+    from ..nulls import ChiSquareNull, NormalTheoryNull, resolve_null
+
+    if not rows.training:
+        return []
+    detector = rows.detector
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        null = resolve_null(detector.null, detector.estimator_, rows.X)
+        if isinstance(null, ChiSquareNull | NormalTheoryNull):  # others may refit many times
+            null.fit(detector.estimator_, rows.X, detector.d2_)
+    return [str(item.message) for item in caught if issubclass(item.category, FmahalWarning)]
+
+
+def _setup(rows: JudgedRows) -> list[tuple[str, str]]:
+    detector = rows.detector
+    law = detector.null_
+    facts = [
+        ("Estimator", repr(detector.estimator_)),
+        ("Null law", repr(law)),
+        ("Law of training rows", describe_law(law.train_dist_)),
+        ("Law of new rows", describe_law(law.new_dist_)),
+        ("Rows in this report", "training rows" if rows.training else "new rows, not used in the fit"),
+        ("Level", f"α = {rows.alpha:g}" + (", for all rows together" if detector.simultaneous else " a row")),
+    ]
+    if detector.simultaneous:
+        facts.append(("Level of one row", f"{rows.level:.6g}"))
+    return facts

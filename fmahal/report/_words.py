@@ -1,0 +1,152 @@
+"""What the numbers of a report say, in sentences."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.stats import binom
+
+from ..plotting._rows import JudgedRows, scatter_facts
+from ._page import percent, plural, short
+
+_LAW_NAMES = {"chi2": "chi-square law", "beta": "scaled Beta law", "f": "scaled F law"}
+
+
+def describe_law(law: Any) -> str:
+    """Return a frozen SciPy distribution in words, anything else by the name of its class."""
+    family = getattr(getattr(law, "dist", None), "name", None)
+    shape = [value for value in getattr(law, "args", ()) if np.ndim(value) == 0]
+    scale = getattr(law, "kwds", {}).get("scale", 1.0)
+    times = "" if np.ndim(scale) or scale == 1 else f"{short(scale)} × "
+    if family == "chi2" and len(shape) == 1:
+        return f"{times}chi-square, {short(shape[0])} degrees of freedom"
+    if family == "beta" and len(shape) == 2:
+        return f"{times}Beta({short(shape[0])}, {short(shape[1])})"
+    if family == "f" and len(shape) == 2:
+        return f"{times}F({short(shape[0])}, {short(shape[1])})"
+    return type(law).__name__ if family is None else family
+
+
+def law_name(rows: JudgedRows) -> str:
+    """Return the name of the law of the rows at hand, for use in a sentence."""
+    family = getattr(getattr(rows.law, "dist", None), "name", None)
+    return _LAW_NAMES.get(str(family), f"law of {type(rows.detector.null_).__name__}")
+
+
+def verdict_of(rows: JudgedRows, known: np.ndarray | None) -> Any:
+    """Return the answer in one or two sentences."""
+    from markupsafe import Markup
+
+    n, k = rows.d2.size, int(rows.flagged.sum())
+    if k == 0:
+        calm = Markup(' class="plain"' if misfit_of(rows) else ' class="calm"')
+        text = Markup("<strong{}>No row is flagged.</strong> All {} lie within the cutoff. ").format(
+            calm, plural(n, "row")
+        )
+    else:
+        text = Markup("<strong>{} of {}</strong> {} flagged as {}. ").format(
+            f"{k:,}", plural(n, "row"), "is" if k == 1 else "are", "an outlier" if k == 1 else "outliers"
+        )
+    if known is not None and known.any():
+        text += _recall(known, rows.flagged)
+    return text + _expectation(rows, n)
+
+
+def _recall(known: np.ndarray, flagged: np.ndarray) -> str:
+    total, hits, false = int(known.sum()), int((known & flagged).sum()), int((~known & flagged).sum())
+    if not flagged.any():
+        return f"{plural(total, 'row')} {'is a known outlier' if total == 1 else 'are known outliers'}. "
+    if total == 1:
+        text = f"The known outlier is{'' if hits else ' not'} among them"
+    elif hits == 0:
+        text = f"None of the {total:,} known outliers is among them"
+    else:
+        text = f"All {total:,}" if hits == total else f"{hits:,} of the {total:,}"
+        text += f" known outliers {'is' if hits == 1 else 'are'} among them"
+    if hits:
+        text += f", and {plural(false, 'other row') if false else 'no other row'}"
+    return text + ". "
+
+
+def _expectation(rows: JudgedRows, n: int) -> str:
+    if rows.detector.simultaneous:
+        return f"If no row were an outlier, any row at all would be flagged with probability {rows.alpha:g}."
+    expected = n * rows.level
+    return f"If no row were an outlier, about {short(round(expected, 1 if expected >= 1 else 2))} would be flagged."
+
+
+def misfit_of(rows: JudgedRows) -> str | None:
+    """Return a warning when the bulk of the distances, not only the outliers, contradicts the null law.
+
+    Half of clean rows have a p-value above 1/2. Three quarters on one side of it, by more than chance at 1e-6, or
+    a quarter of all rows flagged say that the law does not fit.
+    """
+    n, share, law = rows.d2.size, float(rows.flagged.mean()), law_name(rows)
+    above = int((rows.pvalues > 0.5).sum())
+    if above > 0.75 * n and binom.sf(above - 1, n, 0.5) < 1e-6:
+        return (
+            f"Most distances are smaller than the {law} expects: {percent(above / n)} of the p-values exceed 1/2, "
+            "and half of them should. Hardly any row can be flagged, and not to be flagged says little. Read the "
+            "ranking, or choose another null law."
+        )
+    too_large = n - above > 0.75 * n and binom.sf(n - above - 1, n, 0.5) < 1e-6
+    if too_large or (share >= 0.25 and rows.flagged.sum() > 3):
+        return (
+            f"{percent(share)} of the rows are flagged, and {percent((n - above) / n)} of the p-values are at most "
+            f"1/2, where half of them should be. More likely than so many outliers is that these data do not follow "
+            f"the {law}: skewed columns, several groups, or too few rows for the estimator. Read the ranking, not "
+            "the p-values."
+        )
+    return None
+
+
+def meaning_of(rows: JudgedRows) -> list[str]:
+    """Return what distance, p-value and contribution mean."""
+    kind = "took part in the fit" if rows.training else "did not take part in the fit"
+    return [
+        "The distance of a row measures how far it lies from the centre of the data in units of their own "
+        "spread, correlations included. The p-value is the chance that a clean row lies at least as far out; "
+        f"it comes from the {law_name(rows)} for rows that {kind}.",
+        f"A row is flagged when its p-value is at most {short(rows.level)}, that is, when its squared distance "
+        "exceeds the cutoff. A flag says that the row is unusual, not that it is wrong.",
+        "A contribution is the part of the squared distance that a column accounts for (its Shapley value). "
+        "The parts of all columns add up to the squared distance.",
+    ]
+
+
+def limits_of(rows: JudgedRows) -> list[str]:
+    """Return the conditions under which the numbers hold."""
+    detector = rows.detector
+    n, p = detector.n_samples_, detector.contribution_names_.size
+    facts = scatter_facts(detector)
+    rank = facts.rank
+    limits = [
+        "The laws assume that clean rows are independent and normal. Heavy tails or skewness raise flags too."
+    ]
+    scatter = detector.estimator_[-1] if hasattr(detector.estimator_, "steps") else detector.estimator_
+    if not facts.robust:
+        limits.append(
+            f"{type(scatter).__name__} uses every row: several outliers together can widen the estimate and hide "
+            "each other. Compare with a robust scatter such as MinCovDet."
+        )
+    elif n < 5 * p:
+        limits.append(
+            f"{n:,} rows are few for a robust fit in {p:,} columns; five rows a column are a usual minimum."
+        )
+    if type(detector.null_).__name__ == "ChiSquareNull":
+        limits.append(
+            "The chi-square law treats centre and scatter as known. Estimated from few rows they make clean rows "
+            f"look farther or nearer than they are; here {n:,} rows stand against rank {rank:,}."
+        )
+    if rank < p:
+        limits.append(
+            f"The rows span {rank:,} of {p:,} dimensions. Distances live on that span; a row off it has p-value 0, "
+            "whatever its distance."
+        )
+    if not detector.simultaneous and rows.d2.size * rows.level >= 1:
+        limits.append(
+            f"At this level about {100 * rows.level:.3g}% of clean rows are flagged by chance. For a guarantee over "
+            "all rows together use simultaneous=True."
+        )
+    return limits
