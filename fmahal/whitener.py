@@ -30,7 +30,7 @@ class Whitener(Constructors):
 
     Attributes
     ----------
-    kind : {"triangular", "banded", "spectral", "sequential", "sketched"}
+    kind : {"triangular", "banded", "spectral", "sequential", "sketched", "permuted", "stacked"}
         Structure, which decides memory and time (table below).
     shape : tuple of int
         (rank, p); for a sketch (k, p).
@@ -54,6 +54,8 @@ class Whitener(Constructors):
     spectral     r eigenpairs + ridge    p r      n p r
     sequential   implicit (T, D), m rows 2 p m    n p m
     sketched     `sketch(k)`             k p      n k p
+    permuted     a structure, reordered  as it    as it
+    stacked      the mean of m of them   m times  m times
     ============ ======================= ======== =====================
 
     Examples
@@ -89,8 +91,10 @@ class Whitener(Constructors):
         return type(self), (self._structure, self.outside)
 
     def __repr__(self) -> str:
-        rank, p = self.shape
-        text = f"Whitener({self.kind}, {p} x {p}, rank {rank}, condition number {self.condition_number:.3g}"
+        p = self.shape[1]
+        text = (
+            f"Whitener({self.kind}, {p} x {p}, rank {self.rank}, condition number {self.condition_number:.3g}"
+        )
         return text + (f", outside={self.outside!r})" if self.outside != "ignore" else ")")
 
     # ---------------------------------------------------------------- facts
@@ -102,13 +106,13 @@ class Whitener(Constructors):
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(rank, p)."""
+        """Number of whitened coordinates (the rank, but for stacked and sketched ones) and of columns."""
         return self._structure.shape
 
     @property
     def rank(self) -> int:
-        """Dimension of the whitened rows."""
-        return self._structure.shape[0]
+        """Dimension of the subspace on which the distance is defined (a sketch: of its rows)."""
+        return self._structure.rank
 
     @property
     def logdet(self) -> float:
@@ -142,12 +146,12 @@ class Whitener(Constructors):
 
     def color(self, Z: ArrayLike) -> FloatArray:
         """Rows (n, p) of which `whiten` gives Z (n, rank): the inverse of `whiten` on the subspace."""
-        rows = as_rows(Z, name="Z", n_features=self.rank)
+        rows = as_rows(Z, name="Z", n_features=self.shape[0])
         return self._finish(self._structure.color(rows.astype(np.float64, copy=False)), rows, "Z")
 
     def adjoint(self, Z: ArrayLike) -> FloatArray:
         """Rows W'z, (n, p), of rows Z (n, rank)."""
-        rows = as_rows(Z, name="Z", n_features=self.rank)
+        rows = as_rows(Z, name="Z", n_features=self.shape[0])
         return self._finish(self._structure.adjoint(rows.astype(np.float64, copy=False)), rows, "Z")
 
     def precision_dot(self, X: ArrayLike) -> FloatArray:
@@ -248,7 +252,7 @@ class Whitener(Constructors):
             )
         if isinstance(self._structure, Sketch):
             raise ValueError("This whitener is a sketch already; sketch the original one.")
-        S = as_generator(random_state).standard_normal((k, self.rank)) / np.sqrt(k)
+        S = as_generator(random_state).standard_normal((k, self.shape[0])) / np.sqrt(k)
         return type(self)(Sketch(self._structure.adjoint(S), self.logdet, self.rank))
 
     def to_scipy(self) -> scipy.stats.Covariance:

@@ -14,7 +14,9 @@ settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
 def pytest_addoption(parser):
-    parser.addoption("--slow", action="store_true", help="run the long Monte Carlo and large-memory checks too")
+    parser.addoption(
+        "--slow", action="store_true", help="run the long Monte Carlo and large-memory checks too"
+    )
 
 
 def pytest_collection_modifyitems(config, items):

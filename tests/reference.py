@@ -147,7 +147,9 @@ def greedy_bic_order(Z, m):
             ends = [sequence[:m], sequence[::-1][:m]]
             moves = [(nearest_bic_gain(Z, j, ends[s]), R[j, ends[s][0]], j, s) for j in left for s in (0, 1)]
             best = max(moves)[0]
-            gain, _, j, right = max((m for m in moves if np.isclose(m[0], best, rtol=1e-9, atol=0)), key=lambda m: m[1])
+            gain, _, j, right = max(
+                (m for m in moves if np.isclose(m[0], best, rtol=1e-9, atol=0)), key=lambda m: m[1]
+            )
             if gain <= price:
                 break
             sequence = [*sequence, j] if right else [j, *sequence]
@@ -182,3 +184,94 @@ def correlation_skeleton(R, n, cut, z):
         return size[i, j] < min(size[i, k], size[j, k]) and np.sqrt(n - 4) * abs(np.arctanh(partial)) <= z
 
     return {(i, j) for i, j in edges if not any(explained(i, j, k) for k in set(range(p)) - {i, j})}
+
+
+def lasso_violation(G, j, phi, alpha):
+    """Largest violation of the optimality conditions of |x_j - X_{<j} phi|^2 / (2n) + alpha |phi|_1, G = X'X/n."""
+    gradient = G[:j, :j] @ phi[:j] - G[:j, j]
+    inside = gradient + alpha * np.sign(phi[:j])
+    outside = np.maximum(np.abs(gradient) - alpha, 0)
+    return np.where(phi[:j] != 0, np.abs(inside), outside).max(initial=0)
+
+
+def nested_lasso_row(G, j, alpha, tol, max_iter):
+    """Local quadratic iteration of the nested lasso, nearest predecessor first; phi in the order of the variables."""
+    G = G[: j + 1, : j + 1][::-1, ::-1] / np.sqrt(np.outer(np.diagonal(G)[j::-1], np.diagonal(G)[j::-1]))
+    phi = G[0, 1:].copy()
+    nearest = abs(phi[0])
+    for _ in range(max_iter):
+        m = np.argmax(np.append(np.abs(phi) < 1e-10, True))
+        phi[m:] = 0
+        products = np.abs(phi[:m]) * np.append(nearest, np.abs(phi[: m - 1]))[:m]
+        new = np.zeros(j)
+        new[:m] = np.linalg.solve(G[1 : m + 1, 1 : m + 1] + np.diag(alpha / products), G[0, 1 : m + 1])
+        change = np.abs(new - phi).sum() / max(np.abs(phi).sum(), 1e-300)
+        phi = new
+        if change <= tol:
+            break
+    return phi[::-1]
+
+
+def cholesky_loss(S, L):
+    """tr(L S L') - 2 sum_i log L_ii."""
+    return np.trace(L @ S @ L.T) - 2 * np.log(np.diagonal(L)).sum()
+
+
+def cscs_objective(S, L, alpha):
+    return cholesky_loss(S, L) + alpha * np.abs(np.tril(L, -1)).sum()
+
+
+def cscs_violation(S, L, alpha):
+    """Largest violation of the optimality conditions of the jointly convex l1 criterion, diagonal included."""
+    gradient = 2 * L @ S - 2 * np.diag(1 / np.diagonal(L))
+    inside = np.abs(gradient + alpha * np.sign(np.tril(L, -1)))
+    outside = np.maximum(np.abs(gradient) - alpha, 0)
+    return np.tril(np.where(L != 0, inside, outside)).max()
+
+
+def nested_group_weights(r, weighted):
+    """Row l holds the weights of the group {0, ..., l}; zero beyond it."""
+    W = np.zeros((r, r))
+    for l in range(r):
+        for m in range(l + 1):
+            W[l, m] = 1 / (l - m + 1) ** 2 if weighted else 1
+    return W
+
+
+def hierarchical_objective(S, L, alpha, weighted):
+    penalty = sum(
+        np.linalg.norm(nested_group_weights(i, weighted) * L[i, :i], axis=1).sum() for i in range(len(L))
+    )
+    return cholesky_loss(S, L) + alpha * penalty
+
+
+def nested_group_prox(y, level, weighted, passes=400):
+    """argmin |b - y|^2 / 2 + level sum_l |W_l b|: cyclic projections of the dual variables, each by bisection."""
+    r = len(y)
+    W, dual = nested_group_weights(r, weighted), np.zeros((r, r))
+    for _ in range(passes if weighted else 1):
+        before = dual.copy()
+        for l in range(r):
+            w = W[l, : l + 1]
+            target = y[: l + 1] - (W * dual).sum(axis=0)[: l + 1] + w * dual[l, : l + 1]
+            low, high = 0.0, 1.0 + np.linalg.norm(w * target) / level
+            if np.linalg.norm(target / w) > level:
+                for _ in range(120):
+                    middle = (low + high) / 2
+                    size = np.linalg.norm(w * target / (w**2 + middle))
+                    low, high = (middle, high) if size > level else (low, middle)
+            dual[l, : l + 1] = w * target / (w**2 + low)
+        if np.abs(dual - before).max() <= 1e-15 * level:
+            break
+    return y - (W * dual).sum(axis=0)
+
+
+def hierarchical_violation(S, L, alpha, weighted):
+    """Largest step, over its length, of the proximal gradient map of any row; and the slope along the diagonal."""
+    gradient = 2 * L @ S - 2 * np.diag(1 / np.diagonal(L))
+    worst, rate = np.abs(np.diagonal(gradient)).max(), 0.5 / np.linalg.norm(S, 2)
+    for i in range(1, len(L)):
+        row = L[i, :i]
+        moved = nested_group_prox(row - rate * gradient[i, :i], rate * alpha, weighted)
+        worst = max(worst, np.abs(moved - row).max() / rate)
+    return worst

@@ -13,7 +13,24 @@ import fmahal
 
 PUBLIC = [name for name in fmahal.__all__ if name not in {"datasets", "plotting"}]
 # What numpydoc may ask for and we do not: extended summary, See Also, and a period after a formula.
-IGNORED = {"ES01", "SA01", "SA04", "EX01", "GL08", "RT03", "PR09", "PR08", "SS03", "SS06", "PR06", "GL01", "RT05", "YD01"}
+IGNORED = {
+    "ES01", "SA01", "SA04", "EX01", "GL08", "RT03", "PR09", "PR08", "SS03", "SS06", "PR06", "GL01", "RT05", "YD01",
+}  # fmt: skip
+    "ES01",
+    "SA01",
+    "SA04",
+    "EX01",
+    "GL08",
+    "RT03",
+    "PR09",
+    "PR08",
+    "SS03",
+    "SS06",
+    "PR06",
+    "GL01",
+    "RT05",
+    "YD01",
+}
 
 
 def public_objects():
@@ -22,7 +39,9 @@ def public_objects():
         yield f"fmahal.{name}", thing
         if inspect.isclass(thing) and not issubclass(thing, BaseException):
             for method, value in vars(thing).items():
-                if not method.startswith("_") and (inspect.isfunction(value) or isinstance(value, classmethod)):
+                if not method.startswith("_") and (
+                    inspect.isfunction(value) or isinstance(value, classmethod)
+                ):
                     yield f"fmahal.{name}.{method}", value
 
 

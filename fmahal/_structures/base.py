@@ -51,8 +51,13 @@ class Structure:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Rank and number of columns."""
+        """Number of whitened coordinates and of columns."""
         raise NotImplementedError
+
+    @property
+    def rank(self) -> int:
+        """Dimension of the subspace on which the distance is defined."""
+        return self.shape[0]
 
     @property
     def logdet(self) -> float:

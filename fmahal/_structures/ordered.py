@@ -81,6 +81,10 @@ class Stacked(Structure):
         return p * len(self.parts), p
 
     @property
+    def rank(self) -> int:
+        return self.parts[0].shape[1]
+
+    @property
     def logdet(self) -> float:
         """Log-determinant of the inverse of the mean precision; dense, O(p^3)."""
         return -float(np.linalg.slogdet(self.precision())[1])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
+from .._files import write_text
 
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "numba")
 _HINT = 'An HTML report needs jinja2: pip install "fmahal[report]"'
@@ -170,17 +170,5 @@ def write_html(path: str | os.PathLike[str], text: str) -> Path:
         raise FileNotFoundError(f"There is no folder {str(path.parent)!r} to write {path.name!r} into.")
     if path.is_dir():
         raise IsADirectoryError(f"{str(path)!r} is a folder; give the name of a file.")
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        # "x" creates the file with the permissions of any new file; mkstemp would make it private.
-        with open(temporary, "x", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        if path.exists():
-            temporary.chmod(path.stat().st_mode & 0o7777)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    write_text(str(path), text)
     return path

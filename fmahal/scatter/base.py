@@ -262,7 +262,8 @@ class BaseScatter(QualityMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         -----
         O(n p rank) time.
         """
-        return self._map(X, "whiten", getattr(self, "rank_", 0))
+        check_is_fitted(self)
+        return self._map(X, "whiten", self.whitener_.shape[0])
 
     def inverse_transform(self, Z: ArrayLike) -> FloatArray:
         """Return the rows, in the units of the data, that `transform` maps to `Z`.
@@ -343,7 +344,7 @@ class BaseScatter(QualityMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixi
     @property
     def _n_features_out(self) -> int:
         """Number of whitened columns, for `get_feature_names_out`."""
-        return self.rank_
+        return self.whitener_.shape[0]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -1,0 +1,262 @@
+"""Every scatter with every null on one table: fitting, skipping, agreement, AUROC."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .._registry import Entry, nulls, scatters
+from .._typing import FloatArray
+from ..exceptions import CalibrationWarning
+from ._params import seeded
+
+_REPEAT_BELOW = (
+    0.1  # seconds; shorter fits are timed three times, since the first one may pay for loading code
+)
+
+
+@dataclass
+class Pair:
+    """One scatter with one null on the training rows; `reason` is set when it was not run or failed."""
+
+    scatter: str
+    null: str
+    reason: str = ""
+    failed: bool = False
+    auto: bool = False
+    seconds: float = np.nan
+    flagged: np.ndarray | None = None
+    agreement: float | None = None
+    auroc: float | None = None
+    found: float | None = None
+
+    @property
+    def ran(self) -> bool:
+        """Whether there are results."""
+        return self.flagged is not None
+
+
+@dataclass
+class Comparison:
+    """Results of all pairs. A scatter that was left out altogether is one pair without a null."""
+
+    pairs: list[Pair] = field(default_factory=list)
+    interrupted: bool = False
+
+    @property
+    def ran(self) -> list[Pair]:
+        """The pairs with results."""
+        return [pair for pair in self.pairs if pair.ran]
+
+    def left_out(self) -> list[tuple[str, str]]:
+        """Return (what, why) of everything that has no results; equal reasons are told once."""
+        groups: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for pair in self.pairs:
+            if not pair.ran:
+                what = f"{'failed' if pair.failed else 'skipped'} {pair.null + ' with ' if pair.null else ''}"
+                groups[what, pair.reason].append(pair.scatter)
+        return [(what + ", ".join(names), reason) for (what, reason), names in groups.items()]
+
+
+@dataclass
+class Plan:
+    """What to run: the rows, the names, the level, and what a pair may cost."""
+
+    X: FloatArray
+    scatters: list[str]
+    nulls: list[str]
+    alpha: float
+    budget: float
+    settings: dict[str, Any]
+    outliers: np.ndarray | None = None
+
+
+def compare(plan: Plan, say: Callable[[str], None], step: Callable[[], None]) -> Comparison:
+    """Run the plan with one BLAS thread; an interruption keeps what is finished.
+
+    `say` hears what is being done, `step` that a scatter is done. One thread makes times comparable, and
+    estimators of many small factorisations several times faster where other programs use the cores too.
+    """
+    from threadpoolctl import threadpool_limits
+
+    result = Comparison()
+    try:
+        with threadpool_limits(limits=1, user_api="blas"):
+            for name in plan.scatters:
+                say(name)
+                _one_scatter(name, plan, result, say)
+                step()
+    except KeyboardInterrupt:
+        result.interrupted = True
+    _measure_agreement(result)
+    return result
+
+
+def _one_scatter(name: str, plan: Plan, result: Comparison, say: Callable[[str], None]) -> None:
+    n, p = plan.X.shape
+    reason = scatters[name].applies(n, p)
+    if reason is not None:
+        result.pairs.append(Pair(name, "", reason))
+        return
+    try:
+        estimator, d2, took = _timed_fit(name, plan)
+        off = _off_subspace(estimator, plan.X)
+    except Exception as error:
+        result.pairs.append(Pair(name, "", _failure(error), failed=True))
+        return
+    picked = _auto_pick(estimator, plan.X)
+    for entry in (nulls[null] for null in plan.nulls if null != "auto"):
+        say(f"{name} x {entry.name}")
+        pair = Pair(name, entry.name, auto=entry.name == picked)
+        result.pairs.append(pair)
+        _one_pair(pair, entry, estimator, d2, off, took, plan)
+
+
+def _timed_fit(name: str, plan: Plan) -> tuple[Any, FloatArray, float]:
+    """Fit the scatter and measure the rows, three times when that is quick; return the shortest time too."""
+    entry = scatters[name]
+
+    def fit() -> tuple[Any, FloatArray, float]:
+        estimator = seeded(entry, quick=True)
+        known = estimator.get_params(deep=True)
+        estimator.set_params(**{key: value for key, value in plan.settings.items() if key in known})
+        start = time.perf_counter()
+        d2 = np.asarray(estimator.fit(plan.X).mahalanobis(plan.X), dtype=np.float64)
+        return estimator, d2, time.perf_counter() - start
+
+    with _prefixed_notes(name):
+        estimator, d2, took = fit()
+        if took < _REPEAT_BELOW:
+            took = min(took, fit()[-1], fit()[-1])
+    return estimator, d2, took
+
+
+class _prefixed_notes(warnings.catch_warnings):
+    """Pass warnings on with the scatter's name in front; calibration is what the table is about."""
+
+    def __init__(self, name: str):
+        super().__init__(record=True)
+        self._name = name
+
+    def __enter__(self) -> None:
+        self._caught: Any = super().__enter__()
+        warnings.simplefilter("always")
+
+    def __exit__(self, *exc: Any) -> None:
+        super().__exit__(*exc)
+        for caught in self._caught:
+            if not issubclass(caught.category, CalibrationWarning):
+                warnings.warn(f"{self._name}: {caught.message}", caught.category, stacklevel=2)
+
+
+def _off_subspace(estimator: Any, X: FloatArray) -> np.ndarray | None:
+    from ..models._steps import training_subspace
+    from ..scatter._facts import facts
+
+    subspace = training_subspace(estimator, facts(estimator, X).rank, X.shape[0])
+    return None if subspace is None else subspace.off_subspace(X - estimator.location_)
+
+
+def _auto_pick(estimator: Any, X: FloatArray) -> str | None:
+    """Return the registered name of the null that ``auto`` means for this estimator."""
+    from ..nulls import select_null
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            chosen = select_null(estimator, X)
+    except ValueError:
+        return None
+    return next(
+        (entry.name for entry in nulls if entry.name != "auto" and entry.factory is type(chosen)), None
+    )
+
+
+def _one_pair(
+    pair: Pair, entry: Entry, estimator: Any, d2: FloatArray, off: np.ndarray | None, took: float, plan: Plan
+) -> None:
+    n, p = plan.X.shape
+    pair.reason = entry.applies(pair.scatter, n, p) or ""
+    if pair.reason:
+        return
+    refits = entry.cost(n, p) if entry.cost is not None else 0
+    if refits * took > plan.budget:
+        estimate = f"{_duration(refits * took)} ({refits:g} refits)"
+        pair.reason = f"predicted to take {estimate}, above --budget {plan.budget:g} s"
+        return
+    try:
+        with _prefixed_notes(f"{pair.scatter} x {entry.name}"):
+            start = time.perf_counter()
+            null = seeded(entry, quick=True).fit(estimator, plan.X, d2)
+            pvalues = np.array(null.train_dist_.sf(d2), dtype=np.float64)
+            pair.seconds = took + time.perf_counter() - start
+    except Exception as error:
+        pair.reason, pair.failed = _failure(error), True
+        return
+    score = d2
+    if off is not None:
+        pvalues[off] = 0.0
+        score = np.where(off, np.inf, d2)
+    pair.flagged = pvalues <= plan.alpha
+    if plan.outliers is not None:
+        pair.auroc = auroc(score, plan.outliers)
+        pair.found = float(pair.flagged[plan.outliers].mean()) if plan.outliers.any() else None
+
+
+def _duration(value: float) -> str:
+    return f"{value:.3g} s" if value < 600 else f"{value / 60:.3g} min"
+
+
+def _failure(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if text and isinstance(error, ValueError) else f"{type(error).__name__} {text}".rstrip()
+
+
+def _measure_agreement(result: Comparison) -> None:
+    """Mean Jaccard index of each pair's flagged rows with those of the other scatters.
+
+    Every other scatter has the same weight, whatever the number of its nulls. A majority vote would not do:
+    it is empty as soon as half of the scatters flag nothing, and then says nothing about the others.
+    """
+    for pair in result.ran:
+        others: dict[str, list[float]] = defaultdict(list)
+        for other in result.ran:
+            if other.scatter != pair.scatter:
+                others[other.scatter].append(jaccard(pair.flagged, other.flagged))  # type: ignore[arg-type]
+        if others:
+            pair.agreement = float(np.mean([np.mean(values) for values in others.values()]))
+
+
+def jaccard(a: np.ndarray, b: np.ndarray) -> float:
+    """Size of the intersection of two sets of rows over that of their union; 1 when both are empty."""
+    union = np.count_nonzero(a | b)
+    return 1.0 if union == 0 else np.count_nonzero(a & b) / union
+
+
+def auroc(score: FloatArray, positive: np.ndarray) -> float | None:
+    """Probability that a marked row has a larger score than another row; ties count one half."""
+    from scipy.stats import rankdata
+
+    n1 = int(np.count_nonzero(positive))
+    n0 = positive.size - n1
+    if n1 == 0 or n0 == 0:
+        return None
+    return float((rankdata(score)[positive].sum() - n1 * (n1 + 1) / 2) / (n1 * n0))
+
+
+def warm(names: Iterable[str]) -> None:
+    """Fit each scatter on a small table, so that the timings hold no compilation and no imports."""
+    X = np.random.default_rng(0).normal(size=(48, 3))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in names:
+            try:
+                seeded(scatters[name], quick=True).fit(X).mahalanobis(X)
+            except Exception:  # the real fit will tell
+                continue

@@ -1,0 +1,113 @@
+"""From names and ``key=value`` on the command line to estimators and nulls."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Sequence
+from importlib import import_module
+from typing import Any
+
+from .._registry import Entry, Registry, nulls, scatters
+from ._table import split_names, suggest
+
+
+def registered() -> tuple[Registry, Registry]:
+    """Return the registries of scatters and nulls, filled."""
+    import_module("fmahal.scatter")
+    import_module("fmahal.nulls")
+    return scatters, nulls
+
+
+def check_name(registry: Registry, name: str, option: str) -> None:
+    """Raise unless `name` is registered; the message names near matches or all names."""
+    if name not in registry:
+        near = suggest(name, registry.names())
+        raise ValueError(
+            f"{option}: there is no {registry.kind} named {name!r}.{near} Available: {', '.join(registry.names())}."
+        )
+
+
+def check_names(registry: Registry, text: str | None, option: str) -> list[str]:
+    """Return the names in a comma-separated option, all registered names when it is absent."""
+    names = split_names(text) if text else registry.names()
+    for name in names:
+        check_name(registry, name, option)
+    return names
+
+
+def check_alpha(alpha: float) -> float:
+    """Raise unless the level lies strictly between 0 and 1."""
+    if not 0.0 < alpha < 1.0:
+        raise ValueError(f"--alpha must lie strictly between 0 and 1, got {alpha:g}. A usual level is 0.01.")
+    return alpha
+
+
+def parse_settings(items: Sequence[str]) -> dict[str, Any]:
+    """Turn ``["shrinkage=0.1", "location=median"]`` into a dictionary.
+
+    Values are Python literals (numbers, True, None, tuples, quoted text); anything else is text.
+    """
+    settings: dict[str, Any] = {}
+    for item in items:
+        key, equals, value = item.partition("=")
+        key = key.strip()
+        if not equals or not key:
+            raise ValueError(f"--set takes KEY=VALUE, for example --set shrinkage=0.1; got {item!r}.")
+        try:
+            settings[key] = ast.literal_eval(value.strip())
+        except (ValueError, SyntaxError):
+            settings[key] = value.strip()
+    return settings
+
+
+def apply_settings(estimator: Any, settings: dict[str, Any], name: str) -> Any:
+    """Set parameters of an estimator; an unknown one is an error that lists those there are."""
+    known = estimator.get_params(deep=True)
+    for key in settings:
+        if key not in known:
+            names = sorted(known)
+            listing = f"It has {', '.join(names)}." if names else "It has none."
+            raise ValueError(
+                f"--set {key}: scatter {name!r} has no such parameter.{suggest(key, names)} {listing}"
+            )
+    return estimator.set_params(**settings)
+
+
+def seeded(entry: Entry, *, quick: bool = False) -> Any:
+    """Return an unfitted object of a registered name; a random one gets seed 0, so that runs agree."""
+    made = entry.factory(**(entry.quick if quick else {}))
+    if "random_state" in made.get_params(deep=False) and made.random_state is None:
+        made.set_params(random_state=0)
+    return made
+
+
+def make_scatter(name: str, settings: dict[str, Any]) -> Any:
+    """Return the unfitted scatter of a registered name with its parameters set."""
+    check_name(scatters, name, "--scatter")
+    return apply_settings(seeded(scatters[name]), settings, name)
+
+
+def check_applies(name: str, n: int, p: int) -> None:
+    """Raise when the scatter cannot be used on n rows and p columns; the message names some that can."""
+    reason = scatters[name].applies(n, p)
+    if reason is not None:
+        others = [entry.name for entry in scatters if entry.applies(n, p) is None]
+        hint = f" Use --scatter {' or '.join(others[:4])}." if others else ""
+        raise ValueError(f"--scatter {name} does not apply here: it {_clause(reason)}.{hint}")
+
+
+def _clause(reason: str) -> str:
+    return reason.strip().rstrip(".")
+
+
+def known_to(settings: dict[str, Any], names: Iterable[str]) -> None:
+    """Raise when no scatter among `names` has one of the parameters."""
+    every: set[str] = set()
+    for name in names:
+        every.update(scatters[name].factory().get_params(deep=True))
+    for key in settings:
+        if key not in every:
+            raise ValueError(
+                f"--set {key}: no scatter here has such a parameter.{suggest(key, every)} "
+                f"They have {', '.join(sorted(every))}."
+            )

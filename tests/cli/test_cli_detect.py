@@ -1,0 +1,220 @@
+import csv
+import io
+import json
+import os
+import stat
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from fmahal import EmpiricalCovariance, LedoitWolf, MahalanobisDetector, ShrunkCovariance
+from fmahal.cli._detect import top_columns
+from fmahal.cli._write import replacing, write_columns
+from fmahal.datasets import load_dataset
+from fmahal.exceptions import CalibrationWarning
+
+SAMPLE = ("--scatter", "empirical")
+
+
+def read(text):
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_scores_are_the_detectors_own_numbers(run, csv_file, X, tmp_path):
+    out = tmp_path / "scores.csv"
+    code, text, err = run("detect", csv_file, *SAMPLE, "--alpha", "0.02", "--out", out)
+    assert (code, err) == (0, "")
+    detector = MahalanobisDetector(EmpiricalCovariance(), alpha=0.02).fit(X)
+    rows = read(out.read_text())
+    assert list(rows[0]) == ["row", "d2", "pvalue", "label", "flagged", "top_columns"]
+    assert [int(row["row"]) for row in rows] == list(range(1, 61))
+    assert_array_equal([float(row["d2"]) for row in rows], detector.d2_)
+    assert_array_equal([float(row["pvalue"]) for row in rows], detector.pvalues_)
+    assert_array_equal([int(row["label"]) for row in rows], detector.labels_)
+    assert [row["flagged"] == "true" for row in rows] == (detector.labels_ == -1).tolist()
+    best = detector.contributions(X).argmax(axis=1)
+    assert [row["top_columns"].split(";")[0] for row in rows] == ["abcd"[j] for j in best]
+    flagged = int((detector.labels_ == -1).sum())
+    assert flagged >= 1
+    assert f"{flagged} of 60 rows flagged" in text
+    assert str(out) in text
+
+
+def test_worst_row_comes_first_on_the_terminal(run, csv_file):
+    _, text, _ = run("detect", csv_file, *SAMPLE, "--top", "3")
+    body = [line for line in text.splitlines() if line.endswith("%")]
+    assert len(body) == 3
+    assert body[0].split()[0] == "18"  # rows are counted from 1
+    assert "outlier" in body[0]
+    assert "regular" in body[2]
+
+
+def test_index_names_rows_in_table_and_file(run, write, X, tmp_path):
+    names = [f"site {k}" for k in range(len(X))]
+    lines = ["d2,a,b", *(f"{name},{x!r},{y!r}" for name, (x, y) in zip(names, X[:, :2].tolist()))]
+    out = tmp_path / "s.csv"
+    code, text, _ = run("detect", write("\n".join(lines)), "--index", "d2", *SAMPLE, "--out", out)
+    assert code == 0
+    rows = read(out.read_text())
+    assert [row["index_d2"] for row in rows] == names  # a column named d2 would hide the distances
+    assert "site 17" in text
+
+
+def test_csv_on_standard_output_is_alone(run, csv_file):
+    code, text, err = run("detect", csv_file, *SAMPLE, "--out", "-")
+    assert (code, err) == (0, "")
+    assert len(read(text)) == 60
+    assert text.startswith("row,d2,pvalue,label,flagged,top_columns\n")
+
+
+def test_parquet_out(run, csv_file, X, tmp_path):
+    pq = pytest.importorskip("pyarrow.parquet")
+    out = tmp_path / "s.parquet"
+    assert run("detect", csv_file, *SAMPLE, "--out", out)[0] == 0
+    data = pq.read_table(out).to_pydict()
+    detector = MahalanobisDetector(EmpiricalCovariance()).fit(X)
+    assert_array_equal(data["d2"], detector.d2_)
+    assert data["flagged"] == (detector.labels_ == -1).tolist()
+
+
+def test_json(run, csv_file, X):
+    code, text, _ = run("detect", csv_file, *SAMPLE, "--json", "--simultaneous")
+    assert code == 0
+    record = json.loads(text)
+    detector = MahalanobisDetector(EmpiricalCovariance(), simultaneous=True).fit(X)
+    assert record["level"] == detector.level_
+    assert [row["row"] - 1 for row in record["outliers"]] == np.flatnonzero(detector.labels_ == -1).tolist()
+    assert record["outliers"][0]["d2"] == detector.d2_.max()
+    assert record["call"].startswith("fmahal detect ")
+
+
+def test_default_scatter_and_its_parameters(run, csv_file, X):
+    code, text, err = run("detect", csv_file, "--json")
+    assert code == 0
+    record = json.loads(text)
+    with pytest.warns(CalibrationWarning):
+        detector = MahalanobisDetector().fit(X)
+    assert record["scatter"] == repr(detector.estimator_)
+    assert record["flagged"] == int((detector.labels_ == -1).sum())
+    assert err.startswith("note: The p-values are approximate")
+    assert err.count("\n") == 1
+    _, text, _ = run("detect", csv_file, "--json", "--set", "support_fraction=0.9")
+    assert "support_fraction=0.9" in json.loads(text)["scatter"]
+
+
+def test_set_reaches_the_scatter(run, csv_file, X):
+    _, text, _ = run(
+        "detect", csv_file, "--scatter", "shrunk", "--set", "shrinkage=0.4", "--null", "chi2", "--json"
+    )
+    detector = MahalanobisDetector(ShrunkCovariance(shrinkage=0.4), "chi2").fit(X)
+    assert json.loads(text)["outliers"][0]["d2"] == detector.d2_.max()
+
+
+def test_columns_are_analysed_in_the_order_given(run, csv_file, X):
+    _, text, _ = run("detect", csv_file, "--columns", "d,b", *SAMPLE, "--json")
+    record = json.loads(text)
+    d2 = MahalanobisDetector(EmpiricalCovariance()).fit(X[:, [3, 1]]).d2_
+    assert record["columns"] == 2
+    assert record["outliers"][0]["d2"] == d2.max()
+
+
+def test_degenerate_columns_are_accepted_on_request(run, write, X, as_csv):
+    twice = write(as_csv(np.column_stack([X[:, :3], X[:, 0], np.ones(len(X))]), names="abcde"))
+    code, text, err = run("detect", twice, *SAMPLE, "--allow-degenerate", "--out", "-")
+    assert code == 0
+    assert err.startswith("note: ")
+    d2 = EmpiricalCovariance().fit(X[:, :3]).mahalanobis(X[:, :3])
+    np.testing.assert_allclose([float(row["d2"]) for row in read(text)], d2, rtol=1e-9)
+
+
+def test_more_columns_than_rows(run, write, as_csv):
+    wide = np.random.default_rng(1).normal(size=(12, 30))
+    path = write(as_csv(wide, names=[f"c{j}" for j in range(30)]))
+    code, text, _ = run("detect", path, "--scatter", "ledoit-wolf", "--null", "chi2", "--out", "-")
+    assert code == 0
+    assert_array_equal([float(row["d2"]) for row in read(text)], LedoitWolf().fit(wide).mahalanobis(wide))
+
+
+def test_bundled_data_with_known_outliers(run):
+    code, text, _ = run("detect", "hbk")
+    assert code == 0
+    flagged = json.loads(run("detect", "HBK", "--json")[1])["known_outliers_flagged"]
+    known = int(load_dataset("hbk").outliers.sum())
+    assert f"Of {known} known outliers {flagged} are flagged" in text
+
+
+def test_report_is_written(run, csv_file, tmp_path):
+    pytest.importorskip("jinja2")
+    report = tmp_path / "r.html"
+    code, text, _ = run("detect", csv_file, *SAMPLE, "--report", report)
+    assert code == 0
+    html = report.read_text()
+    assert html.lstrip().lower().startswith("<!doctype html>")
+    assert f"--report {report}" in html  # the call that reproduces it
+    assert str(report) in text
+
+
+def test_a_failure_leaves_the_old_files(run, csv_file, tmp_path, monkeypatch):
+    out = tmp_path / "s.csv"
+    out.write_text("old")
+
+    def fail(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("fmahal.cli._write._write_delimited", fail)
+    code, text, err = run("detect", csv_file, *SAMPLE, "--out", out)
+    assert (code, text) == (2, "")
+    assert err == "fmahal: error: No space left on device.\n"
+    assert out.read_text() == "old"
+    assert sorted(os.listdir(tmp_path)) == ["data.csv", "s.csv"]
+
+
+def test_a_failing_report_writes_nothing(run, csv_file, tmp_path, monkeypatch):
+    pytest.importorskip("jinja2")
+
+    def fail(*_, **__):
+        raise ValueError("no picture")
+
+    monkeypatch.setattr("fmahal.report.detect_report", fail)
+    code, _, err = run(
+        "detect", csv_file, *SAMPLE, "--out", tmp_path / "s.csv", "--report", tmp_path / "r.html"
+    )
+    assert (code, err) == (2, "fmahal: error: no picture\n")
+    assert os.listdir(tmp_path) == ["data.csv"]
+
+
+def test_replacing_keeps_permissions_follows_links_and_spares_devices(tmp_path):
+    target, link = tmp_path / "t.csv", tmp_path / "link.csv"
+    target.write_text("old")
+    target.chmod(0o640)
+    link.symlink_to(target)
+    write_columns(str(link), {"a": np.array([0.1, 1 / 3]), "b": ["x", 'y "z", w']})
+    assert link.is_symlink()
+    assert target.read_text() == 'a,b\n0.1,x\n0.3333333333333333,"y ""z"", w"\n'
+    assert stat.S_IMODE(target.stat().st_mode) == 0o640
+    write_columns(os.devnull, {"a": [1]})
+    assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
+
+
+def test_replacing_gives_new_files_the_usual_permissions(tmp_path):
+    plain = tmp_path / "plain"
+    plain.write_text("")
+    with replacing(str(tmp_path / "new")) as temporary, open(temporary, "w") as stream:
+        stream.write("x")
+    assert (tmp_path / "new").stat().st_mode == plain.stat().st_mode
+
+
+def test_an_interruption_removes_the_temporary_file(tmp_path):
+    with pytest.raises(KeyboardInterrupt), replacing(str(tmp_path / "new")):
+        raise KeyboardInterrupt
+    assert os.listdir(tmp_path) == []
+
+
+def test_top_columns_leave_out_those_that_take_away(X):
+    detector = MahalanobisDetector(EmpiricalCovariance()).fit(X)
+    parts = detector.contributions(X)
+    for row, causes in zip(parts, top_columns(detector, X, list("abcd"))):
+        expected = [j for j in np.argsort(-row) if row[j] > 0][:3]
+        assert [name for name, _ in causes] == ["abcd"[j] for j in expected]
+        np.testing.assert_allclose([share for _, share in causes], row[expected] / row.sum(), rtol=1e-12)
