@@ -27,7 +27,9 @@ def lint(session):
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("lint-imports")
-    session.run("codespell", "fmahal", "tests", "benchmarks", "docs", "README.md", "CONTRIBUTING.md", "CHANGELOG.md")
+    session.run(
+        "codespell", "fmahal", "tests", "benchmarks", "docs", "README.md", "CONTRIBUTING.md", "CHANGELOG.md"
+    )
     session.run("python", "-m", "pytest", "-q", "tests/test_docstrings.py")
 
 

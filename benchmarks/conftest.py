@@ -97,7 +97,11 @@ def pair(benchmark, record):
 def run_python(code, **environment):
     """Run code in a fresh process and return its standard output."""
     return subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, **environment}, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
 
 
@@ -119,7 +123,10 @@ def machine():
         "scikit-learn": sklearn.__version__,
         "numba": numba.__version__,
         "blas": sorted(
-            {f"{lib['internal_api']} {lib['version']} x{lib['num_threads']}" for lib in threadpoolctl.threadpool_info()}
+            {
+                f"{lib['internal_api']} {lib['version']} x{lib['num_threads']}"
+                for lib in threadpoolctl.threadpool_info()
+            }
         ),
         "command": "nox -s bench",
     }

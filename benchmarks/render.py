@@ -25,8 +25,13 @@ def table():
             target = re.sub(r"0\.909091x", "0.91x", row["target"])
             lines.append(f"| {row['figure']} | {target} | {row['measured']} |")
     if machine:
-        versions = ", ".join(f"{k} {machine[k]}" for k in ("python", "numpy", "scipy", "scikit-learn", "numba"))
-        lines += ["", f"Medians of interleaved runs, {machine['cores']} cores, {versions}; by `{machine['command']}`."]
+        versions = ", ".join(
+            f"{k} {machine[k]}" for k in ("python", "numpy", "scipy", "scikit-learn", "numba")
+        )
+        lines += [
+            "",
+            f"Medians of interleaved runs, {machine['cores']} cores, {versions}; by `{machine['command']}`.",
+        ]
     return "\n".join(lines)
 
 
@@ -41,5 +46,7 @@ if __name__ == "__main__":
     text = path.read_text()
     new = rendered(text)
     if "--check" in sys.argv:
-        sys.exit(new != text and f"{path} is not what benchmarks/results say: run python benchmarks/render.py")
+        sys.exit(
+            new != text and f"{path} is not what benchmarks/results say: run python benchmarks/render.py"
+        )
     path.write_text(new)

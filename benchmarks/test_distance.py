@@ -81,4 +81,6 @@ def test_cdist_and_pdist(pair, n, p):
         {"scipy cdist": 4.0},
         rounds=5,
     )
-    assert np.allclose(fmahal.pdist(X[:50], precision=precision), scipy_pdist(X[:50], "mahalanobis", VI=precision))
+    assert np.allclose(
+        fmahal.pdist(X[:50], precision=precision), scipy_pdist(X[:50], "mahalanobis", VI=precision)
+    )

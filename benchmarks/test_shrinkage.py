@@ -62,5 +62,9 @@ def test_memory_at_a_hundred_thousand_columns(record, name):
     n, p = 200, 100_000
     multiple = float(run_python(PEAK.format(name=name, n=n, p=p)))
     record.add(
-        f"{name}: peak memory with X, n={n}, p={p}", "< 4x X", f"{multiple:.2f}x X", multiple < 4.0, peak_over_X=multiple
+        f"{name}: peak memory with X, n={n}, p={p}",
+        "< 4x X",
+        f"{multiple:.2f}x X",
+        multiple < 4.0,
+        peak_over_X=multiple,
     )

@@ -27,7 +27,9 @@ def test_import(record):
     wall("import numpy, fmahal")
     extra = [wall("import numpy, fmahal") - wall("import numpy") for _ in range(ROUNDS)]
     value = statistics.median(extra)
-    record.add("import fmahal, beyond import numpy", "< 0.15 s", f"{value:.3f} s", value < 0.15, rounds=ROUNDS)
+    record.add(
+        "import fmahal, beyond import numpy", "< 0.15 s", f"{value:.3f} s", value < 0.15, rounds=ROUNDS
+    )
 
 
 def test_first_call_with_a_warm_cache(record):
@@ -36,4 +38,6 @@ def test_first_call_with_a_warm_cache(record):
 
     first()
     value = statistics.median(first() for _ in range(ROUNDS))
-    record.add("first mahalanobis in a fresh process", "< 1.5 s", f"{value:.2f} s", value < 1.5, rounds=ROUNDS)
+    record.add(
+        "first mahalanobis in a fresh process", "< 1.5 s", f"{value:.2f} s", value < 1.5, rounds=ROUNDS
+    )

@@ -54,6 +54,11 @@ class Constructors:
         outside : {"ignore", "inf", "raise"}, default="ignore"
             See `Whitener`.
 
+        Returns
+        -------
+        whitener : Whitener
+            Of the covariance described.
+
         Raises
         ------
         NotPositiveDefiniteError
@@ -83,6 +88,11 @@ class Constructors:
             Symmetric, positive semi-definite.
         outside : {"ignore", "inf", "raise"}, default="ignore"
             See `Whitener`.
+
+        Returns
+        -------
+        whitener : Whitener
+            Of the covariance described.
 
         Raises
         ------
@@ -116,6 +126,11 @@ class Constructors:
         outside : {"ignore", "inf", "raise"}, default="ignore"
             See `Whitener`.
 
+        Returns
+        -------
+        whitener : Whitener
+            Of the covariance described.
+
         Notes
         -----
         O(p^2) when the factor has full rank.
@@ -139,6 +154,11 @@ class Constructors:
             :math:`\phi_{j,j-1} \dots \phi_{j,j-k}`, the *negatives* of the subdiagonals of T, zero padded.
         var : array-like of shape (p,)
             Innovation variances, the diagonal of D, positive.
+
+        Returns
+        -------
+        whitener : Whitener
+            Of the covariance described.
 
         Notes
         -----
@@ -170,6 +190,11 @@ class Constructors:
             Row k is column k of the m fitted rows, centred: the transpose of the data.
         var : array-like of shape (p,)
             Innovation variances, positive.
+
+        Returns
+        -------
+        whitener : Whitener
+            Of the covariance described.
 
         Notes
         -----
@@ -222,6 +247,11 @@ class Constructors:
         outside : {"ignore", "inf", "raise"}, default="ignore"
             See `Whitener`.
 
+        Returns
+        -------
+        whitener : Whitener
+            Of the covariance described.
+
         Notes
         -----
         O(p r) memory, O(n p r) for n distances.
@@ -240,6 +270,18 @@ class Constructors:
         cls: type[Self], covariance: scipy.stats.Covariance, *, outside: Outside = "ignore"
     ) -> Self:
         """Whitener of a `scipy.stats.Covariance` object, of any of its representations.
+
+        Parameters
+        ----------
+        covariance : scipy.stats.Covariance
+            A covariance object.
+        outside : {"ignore", "inf", "raise"}, default="ignore"
+            See `Whitener`.
+
+        Returns
+        -------
+        whitener : Whitener
+            Of the covariance described.
 
         Examples
         --------

@@ -120,8 +120,10 @@ def cdist(
     ----------
     XA, XB : array-like of shape (n, p) and (m, p)
         Rows.
-    covariance, precision, factor, whitener
-        Exactly one; see `mahalanobis`. Differences off the range of a singular covariance count for nothing.
+    covariance, precision, factor : array-like of shape (p, p), optional
+        The scatter matrix, its inverse, or its lower Cholesky factor; exactly one of these or `whitener`.
+    whitener : Whitener, optional
+        A factorisation made before. Differences off the range of a singular covariance count for nothing.
     squared : bool, default=False
         Return squared distances.
     out : ndarray of shape (n, m), optional
@@ -180,8 +182,10 @@ def pdist(
     ----------
     X : array-like of shape (n, p)
         Rows, n >= 2.
-    covariance, precision, factor, whitener
-        Exactly one; see `mahalanobis`.
+    covariance, precision, factor : array-like of shape (p, p), optional
+        The scatter matrix, its inverse, or its lower Cholesky factor; exactly one of these or `whitener`.
+    whitener : Whitener, optional
+        A factorisation made before.
     squared : bool, default=False
         Return squared distances.
     out : ndarray of shape (n (n - 1) / 2,), optional

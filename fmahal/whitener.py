@@ -28,6 +28,13 @@ class Whitener(Constructors):
 
     All methods take **centred** rows: the location belongs to the estimator.
 
+    Parameters
+    ----------
+    structure : Structure
+        Representation, made by one of the ``from_`` methods.
+    outside : {"ignore", "inf", "raise"}, default="ignore"
+        What `sqnorm` does with the part of a row off the subspace of the distance.
+
     Attributes
     ----------
     kind : {"triangular", "banded", "spectral", "sequential", "sketched", "permuted", "stacked"}
@@ -139,23 +146,91 @@ class Whitener(Constructors):
     # ---------------------------------------------------------------- work
 
     def whiten(self, X: ArrayLike) -> FloatArray:
-        """Whitened rows W x, (n, rank), of centred rows (n, p); float32 in, float32 out."""
+        """Whiten centred rows: z = W x.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, p)
+            Centred rows.
+
+        Returns
+        -------
+        Z : ndarray of shape (n, shape[0])
+            Whitened rows; their squared norms are squared distances. float32 for float32 rows.
+
+        Raises
+        ------
+        ValueError
+            If a value is NaN or infinite; the message names rows and columns.
+        """
         rows = self._rows(X)
         self._check_inside(rows)
         return self._finish(self._structure.whiten(rows), rows, "X")
 
     def color(self, Z: ArrayLike) -> FloatArray:
-        """Rows (n, p) of which `whiten` gives Z (n, rank): the inverse of `whiten` on the subspace."""
+        """Invert `whiten` on the subspace.
+
+        Parameters
+        ----------
+        Z : array-like of shape (n, shape[0])
+            Whitened rows.
+
+        Returns
+        -------
+        X : ndarray of shape (n, p)
+            Centred rows of which `whiten` gives Z.
+
+        Raises
+        ------
+        ValueError
+            If a value is NaN or infinite; the message names rows and columns.
+        """
         rows = as_rows(Z, name="Z", n_features=self.shape[0])
         return self._finish(self._structure.color(rows.astype(np.float64, copy=False)), rows, "Z")
 
     def adjoint(self, Z: ArrayLike) -> FloatArray:
-        """Rows W'z, (n, p), of rows Z (n, rank)."""
+        """Apply the transpose: rows W'z.
+
+        Parameters
+        ----------
+        Z : array-like of shape (n, shape[0])
+            Rows in whitened coordinates.
+
+        Returns
+        -------
+        X : ndarray of shape (n, p)
+            Rows W'z.
+
+        Raises
+        ------
+        ValueError
+            If a value is NaN or infinite; the message names rows and columns.
+        """
         rows = as_rows(Z, name="Z", n_features=self.shape[0])
         return self._finish(self._structure.adjoint(rows.astype(np.float64, copy=False)), rows, "Z")
 
     def precision_dot(self, X: ArrayLike) -> FloatArray:
-        """Centred rows times the precision matrix, (n, p), without forming it; the cost of whitening twice."""
+        """Multiply centred rows by the precision matrix without forming it.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, p)
+            Centred rows.
+
+        Returns
+        -------
+        gradient : ndarray of shape (n, p)
+            Half the gradient of the squared distance.
+
+        Raises
+        ------
+        ValueError
+            If a value is NaN or infinite; the message names rows and columns.
+
+        Notes
+        -----
+        The cost of whitening twice.
+        """
         rows = self._rows(X)
         return self._finish(self._structure.adjoint(self._structure.whiten(rows)), rows, "X")
 
@@ -200,15 +275,40 @@ class Whitener(Constructors):
         return out
 
     def residual(self, X: ArrayLike) -> FloatArray:
-        """Euclidean norm of the part of centred rows off the subspace, in standardised units; 0 at full rank."""
+        """Measure the part of centred rows off the subspace.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, p)
+            Centred rows.
+
+        Returns
+        -------
+        residual : ndarray of shape (n,)
+            Euclidean norm in standardised units, not squared; 0 at full rank.
+
+        Raises
+        ------
+        ValueError
+            If a value is NaN or infinite; the message names rows and columns.
+        """
         rows = self._rows(X)
         return self._finish(self._structure.residual(rows, None)[0], rows, "X")
 
     def off_subspace(self, X: ArrayLike, location: ArrayLike | None = None) -> np.ndarray:
-        """Boolean mask (n,) of rows that leave the subspace by more than rounding.
+        """Mark rows that leave the subspace by more than rounding.
 
-        Rows are centred, or come with the `location` to subtract: then the rounding of their entries (of float32
-        rows, say) counts as noise too.
+        Parameters
+        ----------
+        X : array-like of shape (n, p)
+            Rows, centred unless `location` is given.
+        location : array-like of shape (p,), optional
+            Centre to subtract: then the rounding of the entries (of float32 rows, say) counts as noise too.
+
+        Returns
+        -------
+        off : ndarray of shape (n,), bool
+            True off the subspace.
         """
         rows = self._rows(X)
         if location is None:
@@ -217,7 +317,23 @@ class Whitener(Constructors):
         return self._structure.residual(rows, centre, float(np.finfo(rows.dtype).eps))[1]
 
     def scaled(self, factor: float) -> Whitener:
-        """Whitener of `factor` times the covariance; distances shrink by its square root."""
+        """Return the whitener of a multiple of the covariance.
+
+        Parameters
+        ----------
+        factor : float
+            Positive; squared distances shrink by it.
+
+        Returns
+        -------
+        whitener : Whitener
+            Of ``factor`` times the covariance.
+
+        Raises
+        ------
+        ValueError
+            If `factor` is not positive and finite.
+        """
         if not (np.isfinite(factor) and factor > 0):
             raise ValueError(f"factor must be positive and finite, got {factor!r}.")
         return type(self)(self._structure.scaled(float(factor)), self.outside)
@@ -233,6 +349,16 @@ class Whitener(Constructors):
             Number of rows of the map; below the rank.
         random_state : int, RandomState, Generator or None
             Source of the map.
+
+        Returns
+        -------
+        whitener : Whitener
+            Of kind "sketched", shape (k, p).
+
+        Raises
+        ------
+        ValueError
+            If k is not below the rank, or this is a sketch already.
 
         Notes
         -----
@@ -256,7 +382,13 @@ class Whitener(Constructors):
         return type(self)(Sketch(self._structure.adjoint(S), self.logdet, self.rank))
 
     def to_scipy(self) -> scipy.stats.Covariance:
-        """`scipy.stats.Covariance` object of the same matrix; dense, O(p^2) memory, O(p^3) time."""
+        """Return a `scipy.stats.Covariance` of the same matrix.
+
+        Returns
+        -------
+        covariance : scipy.stats.Covariance
+            For `scipy.stats.multivariate_normal` and its kin; dense, O(p^2) memory, O(p^3) time.
+        """
         from scipy.stats import Covariance
 
         if isinstance(self._structure, Triangular) and self._structure.inverse:

@@ -200,7 +200,7 @@ class OAS(LinearShrinkage):
 
     Notes
     -----
-    Time and memory as `LedoitWolf`. Not equivariant under a change of unit of single columns.
+    O(n^2 p + n^3) time for p > n, O(n p^2 + p^3) for p <= n, as `LedoitWolf`. Not equivariant under a change of unit of single columns.
 
     References
     ----------
@@ -314,7 +314,7 @@ class ShrunkCovariance(LinearShrinkage):
 
     Notes
     -----
-    Time and memory as `LedoitWolf`. Not equivariant under a change of unit of single columns.
+    O(n^2 p + n^3) time for p > n, O(n p^2 + p^3) for p <= n, as `LedoitWolf`. Not equivariant under a change of unit of single columns.
 
     References
     ----------

@@ -165,7 +165,10 @@ BAD = {
     "not a whitener": ({"whitener": np.eye(2)}, "fmahal.Whitener"),
     "width": ({"covariance": np.eye(3)}, "3 x 3"),
     "location": ({"covariance": np.eye(2), "location": [1.0]}, r"location must have shape \(2,\)"),
-    "location NaN": ({"covariance": np.eye(2), "location": [np.nan, 0.0]}, "location contains NaN at position 0"),
+    "location NaN": (
+        {"covariance": np.eye(2), "location": [np.nan, 0.0]},
+        "location contains NaN at position 0",
+    ),
     "out": ({"covariance": np.eye(2), "out": np.empty(5)}, "out must be"),
 }
 

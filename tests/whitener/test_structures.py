@@ -161,7 +161,9 @@ def test_outside_policies_on_a_singular_covariance():
         Whitener.from_covariance(covariance, outside="raise").sqnorm(X)
     with pytest.raises(OutsideSubspaceError):
         Whitener.from_covariance(covariance, outside="raise").whiten(X)
-    np.testing.assert_allclose(Whitener.from_covariance(covariance).residual(X), [0.0, np.sqrt(0.5)], atol=1e-15)
+    np.testing.assert_allclose(
+        Whitener.from_covariance(covariance).residual(X), [0.0, np.sqrt(0.5)], atol=1e-15
+    )
 
 
 def test_pseudo_determinant_of_a_tilted_range():
@@ -222,7 +224,9 @@ def test_scipy_round_trip(rank_deficient):
 def test_from_scipy_refuses_a_matrix():
     with pytest.raises(ValueError, match="from_covariance"):
         Whitener.from_scipy(np.eye(2))
-    np.testing.assert_allclose(Whitener.from_scipy(stats.Covariance.from_diagonal([4.0, 1.0])).sqnorm([[2, 1]]), [2.0])
+    np.testing.assert_allclose(
+        Whitener.from_scipy(stats.Covariance.from_diagonal([4.0, 1.0])).sqnorm([[2, 1]]), [2.0]
+    )
 
 
 def test_sketch_is_unbiased_with_the_stated_spread():
@@ -269,7 +273,11 @@ def test_both_sides_of_the_switch_to_blas_agree(p):
 
 
 BAD = {
-    "indefinite": (lambda: Whitener.from_covariance([[1.0, 2.0], [2.0, 1.0]]), NotPositiveDefiniteError, "indefinite"),
+    "indefinite": (
+        lambda: Whitener.from_covariance([[1.0, 2.0], [2.0, 1.0]]),
+        NotPositiveDefiniteError,
+        "indefinite",
+    ),
     "negative variance": (lambda: Whitener.from_covariance([[-1.0]]), NotPositiveDefiniteError, r"\(0, 0\)"),
     "zero variance, covariance": (
         lambda: Whitener.from_covariance([[0.0, 1.0], [1.0, 1.0]]),
@@ -284,7 +292,11 @@ BAD = {
     "asymmetric": (lambda: Whitener.from_covariance([[1.0, 0.5], [0.2, 1.0]]), ValueError, "not symmetric"),
     "not square": (lambda: Whitener.from_covariance(np.ones((2, 3))), ValueError, "square"),
     "NaN": (lambda: Whitener.from_covariance([[1.0, np.nan], [np.nan, 1.0]]), ValueError, "NaN.*rows 0, 1"),
-    "upper factor": (lambda: Whitener.from_cholesky([[1.0, 1.0], [0.0, 1.0]]), ValueError, "lower triangular"),
+    "upper factor": (
+        lambda: Whitener.from_cholesky([[1.0, 1.0], [0.0, 1.0]]),
+        ValueError,
+        "lower triangular",
+    ),
     "not unit lower": (
         lambda: Whitener.from_modified_cholesky([[2.0, 0.0], [0.0, 1.0]], [1.0, 1.0]),
         ValueError,
@@ -314,7 +326,11 @@ BAD = {
     ),
     "scale": (lambda: Whitener.from_covariance(np.eye(2), scale=[1.0, 0.0]), ValueError, "positive"),
     "outside": (lambda: Whitener.from_covariance(np.eye(2), outside="drop"), ValueError, "outside"),
-    "sketch too long": (lambda: Whitener.from_covariance(np.eye(3)).sketch(3), ValueError, "exact is cheaper"),
+    "sketch too long": (
+        lambda: Whitener.from_covariance(np.eye(3)).sketch(3),
+        ValueError,
+        "exact is cheaper",
+    ),
     "sketch of a sketch": (
         lambda: Whitener.from_covariance(np.eye(9)).sketch(5).sketch(2),
         ValueError,
