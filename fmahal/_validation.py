@@ -90,7 +90,7 @@ def as_symmetric(A: ArrayLike, name: str, rtol: float = 1e-6) -> FloatArray:
     return 0.5 * (array + transposed)
 
 
-def _positions(mask: np.ndarray, names: Any = None, limit: int = 5) -> str:
+def _positions(mask: Any, names: Any = None, limit: int = 5) -> str:
     where = np.flatnonzero(mask)
     shown = [str(names[k]) if names is not None else str(k) for k in where[:limit]]
     more = f" and {where.size - limit} more" if where.size > limit else ""

@@ -80,6 +80,7 @@ class Whitener(Constructors):
 
     _structure: Structure
     outside: Outside
+    _condition: float | None
 
     def __init__(self, structure: Structure, outside: Outside = "ignore"):
         if outside not in _OUTSIDE:
@@ -129,9 +130,11 @@ class Whitener(Constructors):
     @property
     def condition_number(self) -> float:
         """Condition number of the covariance; computed once, O(p^3) up to 400 columns, else O(p^2)."""
-        if self._condition is None:
-            object.__setattr__(self, "_condition", self._structure.condition_number)
-        return self._condition  # type: ignore[return-value]
+        known = self._condition
+        if known is None:
+            known = self._structure.condition_number
+            object.__setattr__(self, "_condition", known)
+        return known
 
     @property
     def covariance(self) -> FloatArray:

@@ -100,7 +100,9 @@ class Stacked(Structure):
 
     def adjoint(self, Z: FloatArray) -> FloatArray:
         pieces = np.split(Z, len(self.parts), axis=1)
-        total = sum(part.adjoint(np.ascontiguousarray(z)) for part, z in zip(self.parts, pieces, strict=True))
+        total = np.zeros((Z.shape[0], self.shape[1]))
+        for part, piece in zip(self.parts, pieces, strict=True):
+            total += part.adjoint(np.ascontiguousarray(piece))
         return total / np.sqrt(len(self.parts))
 
     def color(self, Z: FloatArray) -> FloatArray:
@@ -119,7 +121,9 @@ class Stacked(Structure):
 
     def precision(self) -> FloatArray:
         check_dense_size(self.shape[1], "The precision")
-        total = sum(part.precision() for part in self.parts)
+        total = self.parts[0].precision()
+        for part in self.parts[1:]:
+            total = total + part.precision()
         return total / len(self.parts)
 
     def covariance(self) -> FloatArray:

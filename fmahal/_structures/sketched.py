@@ -32,7 +32,7 @@ class Sketch(Structure):
 
     @property
     def shape(self) -> tuple[int, int]:
-        return self.matrix.shape  # type: ignore[return-value]
+        return self.matrix.shape
 
     @property
     def logdet(self) -> float:
