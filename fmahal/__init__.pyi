@@ -22,6 +22,8 @@ from .scatter import QIS as QIS
 from .scatter import EmpiricalCovariance as EmpiricalCovariance
 from .scatter import FixedScatter as FixedScatter
 from .scatter import LedoitWolf as LedoitWolf
+from .scatter import ModifiedCholesky as ModifiedCholesky
+from .scatter import ModifiedCholeskyCV as ModifiedCholeskyCV
 from .scatter import ShrunkCovariance as ShrunkCovariance
 from .whitener import Whitener as Whitener
 

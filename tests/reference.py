@@ -275,3 +275,26 @@ def hierarchical_violation(S, L, alpha, weighted):
         moved = nested_group_prox(row - rate * gradient[i, :i], rate * alpha, weighted)
         worst = max(worst, np.abs(moved - row).max() / rate)
     return worst
+
+
+def modified_cholesky_rows(Z, bandwidth=None, alpha=0.0, weights=None):
+    """p explicit regressions of standardised columns on their (nearest) predecessors.
+
+    Returns T (unit lower), residual sums of squares, effective predictors, mean squared leave-one-out residuals.
+    `Z` is standardised already; `weights` sum to n, and 1/n is the leverage of the mean.
+    """
+    n, p = Z.shape
+    w = np.ones(n) if weights is None else np.asarray(weights)
+    R = Z * np.sqrt(w)[:, None]
+    T, rss, dof, loo = np.eye(p), np.empty(p), np.empty(p), np.empty(p)
+    for j in range(p):
+        first = 0 if bandwidth is None else max(0, j - bandwidth)
+        P, y = R[:, first:j], R[:, j]
+        inverse = np.linalg.inv(P.T @ P + n * alpha * np.eye(j - first))
+        phi = inverse @ (P.T @ y)
+        e = y - P @ phi
+        h = np.einsum("ij,jk,ik->i", P, inverse, P)
+        T[j, first:j] = -phi
+        rss[j], dof[j] = e @ e, h.sum()
+        loo[j] = np.mean((e / (1.0 - w / n - h)) ** 2)
+    return T, rss, dof, loo

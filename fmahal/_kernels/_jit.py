@@ -16,7 +16,7 @@ from numba.core import config as _config
 # Never fastmath=True: it would let the compiler assume that NaN and infinity do not occur, and they must be seen.
 _FLAGS = {"reassoc", "contract", "arcp", "nsz"}
 _CACHE = os.environ.get("FMAHAL_CACHE", "1").lower() not in {"0", "false", "off", "no"}
-_KERNEL_MODULES = ("quadform", "sequences")
+_KERNEL_MODULES = ("quadform", "sequences", "regression", "lasso", "hierarchy")
 _warmups: list[Callable[[], None]] = []
 
 

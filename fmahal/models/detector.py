@@ -298,7 +298,7 @@ class MahalanobisDetector(OutlierMixin, BaseEstimator):
         """
         return self.fit(X).predict(X)
 
-    def contributions(self, X: ArrayLike, method: Literal["shapley"] = "shapley") -> FloatArray:
+    def contributions(self, X: ArrayLike, method: Literal["shapley", "sequential"] = "shapley") -> FloatArray:
         r"""Share of each column in the squared distance of each row.
 
         .. math:: c_j(x) = (x - m)_j \, [\Sigma^{-1} (x - m)]_j, \qquad \sum_j c_j(x) = d^2(x)
@@ -311,8 +311,9 @@ class MahalanobisDetector(OutlierMixin, BaseEstimator):
         ----------
         X : array-like of shape (n, n_features)
             Rows.
-        method : {"shapley"}, default="shapley"
-            How the distance is divided.
+        method : {"shapley", "sequential"}, default="shapley"
+            How the distance is divided: as above, or, for estimators with `sequential_contributions` (the
+            modified Cholesky family), into what each column adds given those before it, never negative.
 
         Returns
         -------
@@ -343,9 +344,17 @@ class MahalanobisDetector(OutlierMixin, BaseEstimator):
         >>> detector.contributions([[0.0, 6.0, 0.0]]).argmax()  # the second column makes this row an outlier
         np.int64(1)
         """
-        if method != "shapley":
-            raise ValueError(f"method must be 'shapley', got {method!r}.")
-        return _steps.shapley_values(*self._coordinates(X))
+        if method not in ("shapley", "sequential"):
+            raise ValueError(f"method must be 'shapley' or 'sequential', got {method!r}.")
+        scatter, Z = self._coordinates(X)
+        if method == "shapley":
+            return _steps.shapley_values(scatter, Z)
+        if not hasattr(scatter, "sequential_contributions"):
+            raise ValueError(
+                f"method='sequential' needs an estimator with a sequence of regressions, such as ModifiedCholesky; "
+                f"{type(scatter).__name__} has none. Use method='shapley'."
+            )
+        return scatter.sequential_contributions(Z.given)
 
     @property
     def level_(self) -> float:

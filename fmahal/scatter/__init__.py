@@ -8,6 +8,8 @@ from ._facts import ScatterFacts, facts
 from ._location import spatial_median
 from ._resolve import resolve
 from .base import BaseScatter
+from .cholesky import ModifiedCholesky
+from .cholesky_cv import ModifiedCholeskyCV
 from .empirical import EmpiricalCovariance
 from .fixed import FixedScatter
 from .qis import QIS
@@ -20,6 +22,8 @@ __all__ = [
     "EmpiricalCovariance",
     "FixedScatter",
     "LedoitWolf",
+    "ModifiedCholesky",
+    "ModifiedCholeskyCV",
     "ScatterFacts",
     "ShrunkCovariance",
     "facts",

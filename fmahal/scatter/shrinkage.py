@@ -200,7 +200,8 @@ class OAS(LinearShrinkage):
 
     Notes
     -----
-    O(n^2 p + n^3) time for p > n, O(n p^2 + p^3) for p <= n, as `LedoitWolf`. Not equivariant under a change of unit of single columns.
+    O(n^2 p + n^3) time for p > n, O(n p^2 + p^3) for p <= n, as `LedoitWolf`. Not equivariant under a
+    change of unit of single columns.
 
     References
     ----------
@@ -314,7 +315,8 @@ class ShrunkCovariance(LinearShrinkage):
 
     Notes
     -----
-    O(n^2 p + n^3) time for p > n, O(n p^2 + p^3) for p <= n, as `LedoitWolf`. Not equivariant under a change of unit of single columns.
+    O(n^2 p + n^3) time for p > n, O(n p^2 + p^3) for p <= n, as `LedoitWolf`. Not equivariant under a
+    change of unit of single columns.
 
     References
     ----------

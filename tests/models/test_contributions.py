@@ -59,7 +59,7 @@ def test_contributions_show_the_column_that_made_the_outlier():
     row = det.estimator_.location_.copy()
     row[2] += 10 * X[:, 2].std()
     assert det.contributions([row]).argmax() == 2
-    with pytest.raises(ValueError, match="method must be 'shapley', got 'lime'"):
+    with pytest.raises(ValueError, match="method must be 'shapley' or 'sequential', got 'lime'"):
         det.contributions([row], method="lime")
 
 

@@ -3,7 +3,16 @@
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from fmahal.scatter import OAS, QIS, EmpiricalCovariance, FixedScatter, LedoitWolf, ShrunkCovariance
+from fmahal.scatter import (
+    OAS,
+    QIS,
+    EmpiricalCovariance,
+    FixedScatter,
+    LedoitWolf,
+    ModifiedCholesky,
+    ModifiedCholeskyCV,
+    ShrunkCovariance,
+)
 
 SCATTERS = [
     EmpiricalCovariance(),
@@ -16,10 +25,25 @@ SCATTERS = [
     QIS(),
     FixedScatter(),
     FixedScatter("spatial-median"),
+    ModifiedCholesky(penalty="l2", alpha=0.1),
+    ModifiedCholesky(bandwidth=0),
+    ModifiedCholesky(penalty="l1", alpha=0.1),
+    ModifiedCholesky(penalty="l2", alpha=0.1, n_orders=2, random_state=0),
+    ModifiedCholeskyCV(alphas=[0.1, 1.0], bandwidths=[0], cv=2),
 ]
 
 
-@parametrize_with_checks(SCATTERS)
+def expected_failures(estimator):
+    if isinstance(estimator, ModifiedCholesky) and estimator.penalty in ("l2", "l1"):
+        return {
+            "check_sample_weight_equivalence_on_dense_data": (
+                'the "loo" variance leaves out a row with all its weight, not one of so many copies'
+            )
+        }
+    return {}
+
+
+@parametrize_with_checks(SCATTERS, expected_failed_checks=expected_failures)
 @pytest.mark.filterwarnings("ignore::fmahal.exceptions.RankDeficientWarning")
 def test_sklearn(estimator, check):
     check(estimator)

@@ -1,0 +1,141 @@
+"""The working set of one penalised regression: who is in, with gradient, Gram matrix and Cholesky factor."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ._jit import jit
+
+FIRST = 32  # members of a working set to begin with
+SINGULAR = 1e-11  # pivot over diagonal below which the members count as dependent
+
+
+class Row(NamedTuple):
+    """Working set of one row: the members, their coefficients, gradient, Gram matrix and Cholesky factor."""
+
+    members: np.ndarray  # (cap,) variables in the working set
+    inside: np.ndarray  # (j,) whether a variable is a member
+    coef: np.ndarray  # (cap,)
+    slope: np.ndarray  # (cap,) negative gradient of the smooth part at the members
+    cross: np.ndarray  # (cap,) products of the members with variable j
+    gram: np.ndarray  # (cap, cap)
+    factor: np.ndarray  # (cap, cap) lower Cholesky factor of the members in `order`
+    order: np.ndarray  # (cap,) members in the factor
+    scratch: np.ndarray  # (3, cap)
+    count: np.ndarray  # (3,) members, factorised members, passes over the data
+    diag: np.ndarray  # (2,) multiplier x, square g_jj
+
+
+@jit
+def new_row(j, x, square):
+    """Return an empty working set."""
+    cap = max(1, min(j, FIRST))
+    diag = np.empty(2)
+    diag[0], diag[1] = x, square
+    return Row(
+        np.empty(cap, np.int64),
+        np.zeros(j, np.bool_),
+        np.zeros(cap),
+        np.zeros(cap),
+        np.zeros(cap),
+        np.zeros((cap, cap)),
+        np.zeros((cap, cap)),
+        np.zeros(cap, np.int64),
+        np.zeros((3, cap)),
+        np.zeros(3, np.int64),
+        diag,
+    )
+
+
+@jit
+def grow(row, need):
+    """Return the same working set with room for `need` members."""
+    old = row.coef.size
+    if need <= old:
+        return row
+    cap = min(row.inside.size, max(need, 2 * old))
+    new = Row(
+        np.empty(cap, np.int64),
+        row.inside,
+        np.zeros(cap),
+        np.zeros(cap),
+        np.zeros(cap),
+        np.zeros((cap, cap)),
+        np.zeros((cap, cap)),
+        np.zeros(cap, np.int64),
+        np.zeros((3, cap)),
+        row.count,
+        row.diag,
+    )
+    for i in range(
+        old
+    ):  # loops, not slices: those bring half a minute of compilation for their error messages
+        new.members[i], new.order[i] = row.members[i], row.order[i]
+        new.coef[i], new.slope[i], new.cross[i] = row.coef[i], row.slope[i], row.cross[i]
+        for k in range(old):
+            new.gram[i, k], new.factor[i, k] = row.gram[i, k], row.factor[i, k]
+    return new
+
+
+@jit
+def dot(a, b):
+    """Inner product of two contiguous vectors."""
+    total = 0.0
+    for i in range(a.size):
+        total += a[i] * b[i]
+    return total
+
+
+@jit
+def largest(a):
+    """Largest absolute entry of a vector, zero if it is empty."""
+    top = 0.0
+    for i in range(a.size):
+        top = max(top, abs(a[i]))
+    return top
+
+
+@jit
+def factorise(row):
+    """Bring the factor up to date with the nonzero members: drop from the first that left, append the new ones.
+
+    Returns False at a member that depends on those before it. O(a^2) a new member.
+    """
+    m = row.count[0]
+    held = row.scratch[2]
+    kept = 0
+    while kept < row.count[1] and row.coef[row.order[kept]] != 0.0:
+        kept += 1
+    for i in range(m):
+        held[i] = 0.0
+    for i in range(kept):
+        held[row.order[i]] = 1.0
+    row.count[1] = kept
+    for i in range(m):
+        if row.coef[i] == 0.0 or held[i] != 0.0:
+            continue
+        line = row.factor[kept]
+        pivot = row.gram[i, i]
+        for c in range(kept):
+            above = row.factor[c]
+            value = (row.gram[i, row.order[c]] - dot(line[:c], above[:c])) / above[c]
+            line[c] = value
+            pivot -= value * value
+        if not pivot > SINGULAR * row.gram[i, i]:
+            return False
+        line[kept] = np.sqrt(pivot)
+        row.order[kept] = i
+        kept += 1
+        row.count[1] = kept
+    return True
+
+
+@jit
+def solve(row, a, rhs):
+    """Solve with the factor in place: rhs <- (F F')^{-1} rhs."""
+    for i in range(a):
+        rhs[i] = (rhs[i] - dot(row.factor[i, :i], rhs[:i])) / row.factor[i, i]
+    for i in range(a - 1, -1, -1):
+        rhs[i] /= row.factor[i, i]
+        for k in range(i):
+            rhs[k] -= row.factor[i, k] * rhs[i]

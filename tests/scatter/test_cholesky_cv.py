@@ -1,0 +1,96 @@
+"""The choice of bandwidth and ridge: the scores are what they say, and the choice is sensible."""
+
+import numpy as np
+import pytest
+from sklearn.model_selection import KFold
+
+from fmahal import ModifiedCholesky, ModifiedCholeskyCV, datasets
+from fmahal._registry import scatters
+
+
+def ar1(n, p, seed=0):
+    return datasets.make_ar1(n, p, rho=0.7, random_state=seed).data
+
+
+def test_scores_are_held_out_gaussian_log_likelihoods():
+    X = ar1(60, 8)
+    fit = ModifiedCholeskyCV(bandwidths=[1, 3], alphas=[0.1], cv=3).fit(X)
+    kwargs = [{"bandwidth": 1}, {"bandwidth": 3}, {"penalty": "l2", "alpha": 0.1}]
+    for i, (train, test) in enumerate(KFold(3).split(X)):
+        for k, options in enumerate(kwargs):
+            one = ModifiedCholesky(**options).fit(X[train])
+            P = one.precision_.toarray() if hasattr(one.precision_, "toarray") else one.precision_
+            gap = X[test] - one.location_
+            d2 = np.einsum("ij,jk,ik->i", gap, P, gap)
+            want = -0.5 * np.mean(8 * np.log(2 * np.pi) - np.linalg.slogdet(P)[1] + d2)
+            assert fit.cv_results_[f"split{i}_test_score"][k] == pytest.approx(want, rel=1e-9)
+    mean = np.mean([fit.cv_results_[f"split{i}_test_score"] for i in range(3)], axis=0)
+    np.testing.assert_allclose(fit.cv_results_["mean_test_score"], mean)
+    assert fit.cv_results_["rank_test_score"][mean.argmax()] == 1
+
+
+def test_finds_the_bandwidth_of_an_ar1_chain_and_refits_on_all_rows():
+    X = ar1(200, 30)
+    fit = ModifiedCholeskyCV().fit(X)
+    assert fit.bandwidth_ == 1
+    assert fit.penalty_ is None
+    np.testing.assert_allclose(fit.mahalanobis(X), ModifiedCholesky(bandwidth=1).fit(X).mahalanobis(X))
+    assert fit.sequential_contributions(X).shape == X.shape
+
+
+@pytest.mark.parametrize("criterion", ["aic", "bic"])
+def test_information_criteria(criterion):
+    X = ar1(80, 6)
+    fit = ModifiedCholeskyCV(bandwidths=[0, 1, 2], alphas=[], criterion=criterion).fit(X)
+    price = {"aic": 2.0, "bic": np.log(80)}[criterion]
+    one = ModifiedCholesky(bandwidth=1).fit(X)
+    loglik = 80 * 6 * np.log(2 * np.pi) + 80 * one.whitener_.logdet + one.mahalanobis(X).sum()
+    assert fit.cv_results_["mean_test_score"][1] == pytest.approx(-(loglik + price * (5 + 6)), rel=1e-9)
+    assert fit.bandwidth_ == 1
+
+
+def test_more_columns_than_rows_tries_ridge_alone():
+    X = ar1(30, 60)
+    fit = ModifiedCholeskyCV(alphas=[0.1, 1.0]).fit(X)
+    assert fit.penalty_ == "l2"
+    assert (fit.cv_results_["bandwidth"] == -1).all()
+    assert fit.whitener_.kind == "sequential"
+    given = ModifiedCholeskyCV(bandwidths=[0, 1], alphas=[1.0]).fit(X)
+    assert given.bandwidth_ == 1
+
+
+def test_one_standard_error_is_simpler_and_not_much_worse():
+    X = ar1(60, 12)
+    best = ModifiedCholeskyCV(bandwidths=range(9), alphas=[]).fit(X)
+    simple = ModifiedCholeskyCV(bandwidths=range(9), alphas=[], one_standard_error=True).fit(X)
+    assert simple.bandwidth_ <= best.bandwidth_
+    score = dict(zip(best.cv_results_["bandwidth"], best.cv_results_["mean_test_score"]))
+    assert score[simple.bandwidth_] > score[0]
+
+
+def test_several_orders_and_jobs():
+    X = ar1(40, 10)
+    one = ModifiedCholeskyCV(n_orders=3, random_state=0).fit(X)
+    two = ModifiedCholeskyCV(n_orders=3, random_state=0, n_jobs=2).fit(X)
+    assert one.whitener_.kind == "stacked"
+    np.testing.assert_allclose(one.mahalanobis(X), two.mahalanobis(X), rtol=1e-10)
+
+
+def test_is_registered_under_its_name():
+    assert scatters["modified-cholesky"].factory is ModifiedCholeskyCV
+    assert scatters["modified-cholesky"].applies(10, 1000) is None
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"criterion": "cp"}, "criterion must be one of"),
+        ({"bandwidths": [40]}, "do not fit"),
+        ({"bandwidths": [-1]}, "do not fit"),
+        ({"alphas": [0.0]}, "positive"),
+        ({"bandwidths": [], "alphas": []}, "No candidate"),
+    ],
+)
+def test_bad_candidates_are_named(kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        ModifiedCholeskyCV(**kwargs).fit(ar1(20, 40))
