@@ -32,6 +32,7 @@ class Constructors:
         *,
         n_samples: int | None = None,
         scale: ArrayLike | None = None,
+        rtol: float | None = None,
         noise: float | None = None,
         outside: Outside = "ignore",
     ) -> Self:
@@ -49,6 +50,9 @@ class Constructors:
         scale : array-like of shape (p,), optional
             Units of the columns, positive; by default the standard deviations, and for a column of zero
             variance the largest of them.
+        rtol : float, optional
+            Share of the largest eigenvalue of the correlation matrix below which one counts as zero; default
+            ``max(n_samples, p, 16) * eps``.
         noise : float, optional
             Squared standardised residual up to which a row counts as inside the subspace.
         outside : {"ignore", "inf", "raise"}, default="ignore"
@@ -74,7 +78,7 @@ class Constructors:
         >>> Whitener.from_covariance([[1.0, 1.0], [1.0, 1.0]]).rank
         1
         """
-        return cls(_make.from_covariance(covariance, n_samples, scale, noise), outside)
+        return cls(_make.from_covariance(covariance, n_samples, scale, noise, rtol), outside)
 
     @classmethod
     def from_precision(cls: type[Self], precision: ArrayLike, *, outside: Outside = "ignore") -> Self:

@@ -80,7 +80,11 @@ def _spectrum(correlation: FloatArray, tolerance: float, what: str) -> tuple[Flo
 
 
 def from_covariance(
-    covariance: ArrayLike, n_samples: int | None, scale: ArrayLike | None, noise: float | None
+    covariance: ArrayLike,
+    n_samples: int | None,
+    scale: ArrayLike | None,
+    noise: float | None,
+    rtol: float | None = None,
 ) -> Structure:
     """Triangular structure, or a spectral one on the range when the correlation matrix is singular."""
     matrix = as_symmetric(covariance, "covariance")
@@ -88,10 +92,10 @@ def from_covariance(
     if scale is None:
         correlation, roots = _standardise(matrix, "covariance")
     else:
-        roots = positive(scale, "scale", p)
+        roots = positive(scale, "scale", p).copy()
         correlation = matrix / roots[:, None] / roots
     rows = max(n_samples or 0, p)
-    tolerance = _tolerance(rows, covariance)
+    tolerance = _tolerance(rows, covariance) if rtol is None else rtol
     factor, settled = _cholesky(correlation, tolerance)
     if not settled:
         w, V, lost = _spectrum(correlation, tolerance, "covariance")
@@ -128,6 +132,7 @@ def from_cholesky(factor: ArrayLike, n_samples: int | None) -> Structure:
         )
     sd = np.sqrt(np.einsum("ij,ij->i", L, L))
     pivots = np.abs(np.diagonal(L))
+    L = np.where(np.diagonal(L) < 0, -L, L)  # a fresh array; the sign of a column is free
     if np.all(pivots**2 > 1e3 * _tolerance(max(n_samples or 0, L.shape[0]), factor) * sd**2):
         return Triangular(L, inverse=True)
     return from_covariance(L @ L.T, n_samples, None, None)
@@ -161,14 +166,17 @@ def from_eigh(
     rtol: float | None,
     scale: ArrayLike | None,
     noise: float | None,
+    copy: bool = True,
 ) -> Structure:
-    """Spectral structure of given eigenpairs."""
-    vectors = np.asarray(V, dtype=np.float64)
+    """Spectral structure of given eigenpairs; without `copy` the vectors are ours already, and orthonormal."""
+    vectors = np.array(V, dtype=np.float64) if copy else np.asarray(V, dtype=np.float64)
     if vectors.ndim != 2:
         raise ValueError(f"V must have shape (p, r), got {vectors.shape}.")
     p, r = vectors.shape
-    values = as_vector(w, "w", r) if r else np.zeros(0)
+    values = as_vector(w, "w", r).copy() if r else np.zeros(0)
     check_finite(vectors, "V")
+    if copy and r and np.abs(vectors.T @ vectors - np.eye(r)).max() > 1e-6:
+        raise ValueError("The columns of V must be orthonormal, as numpy.linalg.eigh gives them.")
     if not (np.isfinite(ridge) and ridge >= 0):
         raise ValueError(f"ridge must be non-negative and finite, got {ridge!r}.")
     tolerance = max(p, r) * np.finfo(float).eps if rtol is None else float(rtol)
@@ -186,7 +194,7 @@ def from_eigh(
     lost = float(np.abs(values[~keep]).sum())
     if not keep.all():
         values, vectors = values[keep], vectors[:, keep]
-    factor = None if scale is None else positive(scale, "scale", p)
+    factor = None if scale is None else positive(scale, "scale", p).copy()
     if noise is None:
         noise = tolerance * largest + lost
     return Spectral(values, vectors, float(ridge), factor, float(noise))

@@ -15,6 +15,8 @@ _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 def as_float(X: ArrayLike, name: str = "X") -> FloatArray:
     """Return `X` as a native float32 or float64 array; integers and booleans become float64."""
+    if np.ma.isMaskedArray(X):
+        raise ValueError(f"{name} is a masked array: fill its masked entries or drop their rows first.")
     array = np.asarray(X)
     if np.iscomplexobj(array):
         raise ValueError(f"{name} is complex; Mahalanobis distances are defined for real numbers.")

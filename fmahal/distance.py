@@ -27,7 +27,7 @@ def mahalanobis(
     factor: ArrayLike | None = None,
     whitener: Whitener | None = None,
     squared: bool = False,
-    outside: Outside = "ignore",
+    outside: Outside | None = None,
     out: FloatArray | None = None,
 ) -> Any:
     r"""Mahalanobis distance of each row to a location.
@@ -47,9 +47,9 @@ def mahalanobis(
         A factorisation made before: factor once, measure often.
     squared : bool, default=False
         Return squared distances.
-    outside : {"ignore", "inf", "raise"}, default="ignore"
+    outside : {"ignore", "inf", "raise"}, optional
         What happens to the part of a row off the range of a singular covariance: left out, distance infinite,
-        or `OutsideSubspaceError`. A whitener brings its own policy.
+        or `OutsideSubspaceError`. By default "ignore", or the policy that a whitener brings.
     out : ndarray of shape (n,), optional
         Where to write; float32 when X is float32, else float64.
 
@@ -232,7 +232,7 @@ def _the_whitener(
     precision: ArrayLike | None,
     factor: ArrayLike | None,
     whitener: Whitener | None,
-    outside: Outside = "ignore",
+    outside: Outside | None = None,
 ) -> Whitener:
     names = ("covariance", "precision", "factor", "whitener")
     given = [
@@ -245,7 +245,8 @@ def _the_whitener(
     if whitener is not None:
         if not isinstance(whitener, Whitener):
             raise ValueError(f"whitener must be a fmahal.Whitener, got {type(whitener).__name__}.")
-        return whitener
+        return whitener if outside in (None, whitener.outside) else whitener.with_outside(outside)
+    outside = outside or "ignore"
     if covariance is not None:
         return Whitener.from_covariance(covariance, outside=outside)
     if precision is not None:
@@ -270,10 +271,16 @@ def _output(out: FloatArray | None, shape: tuple[int, ...], dtype: np.dtype) -> 
 
 
 def _middle(rows: FloatArray) -> FloatArray:
-    """Origin near the rows: whitening differences from it keeps the digits that a far origin would cost."""
-    if rows.shape[0] == 0:
+    """Origin among the rows: whitening differences from it keeps the digits that a far origin would cost.
+
+    The lower median of a sample, column by column: an entry of the data, which far rows cannot pull away.
+    """
+    n = rows.shape[0]
+    if n == 0:
         return np.zeros(rows.shape[1])
-    return rows[:: max(1, rows.shape[0] // 64)].mean(axis=0, dtype=np.float64)
+    sample = rows[:: max(1, n // 64)].astype(np.float64)
+    middle = (sample.shape[0] - 1) // 2
+    return np.partition(sample, middle, axis=0)[middle]
 
 
 def _whitened(rows: FloatArray, whitener: Whitener, origin: FloatArray) -> FloatArray:
@@ -301,6 +308,10 @@ def _finished(result: FloatArray, squared: bool, *inputs: tuple[FloatArray, str]
     if not np.isfinite(result.sum(dtype=np.float64)):
         for rows, name in inputs:
             check_finite(rows, name)
+        if np.isnan(result).any():
+            raise OverflowError(
+                "Differences of rows exceed the largest float; bring the columns to smaller units."
+            )
     return result if squared else np.sqrt(result, out=result)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from ._constructors import Constructors
 from ._random import as_generator
 from ._structures import Sketch, Structure, Triangular
+from ._structures.base import EXACT_CONDITION_COLUMNS
 from ._typing import ArrayLike, FloatArray, Outside, RandomState
 from ._validation import as_rows, as_vector, check_finite
 from .exceptions import OutsideSubspaceError
@@ -49,7 +50,7 @@ class Whitener(Constructors):
         Log-determinant of the covariance, on its range when it is singular.
     condition_number : float
         Condition number of the covariance with unit diagonal (spectral: on its own scale): exact up to 400
-        columns, an estimate by order of magnitude above.
+        columns, above them an order of magnitude (one-norm or Lanczos estimate).
 
     Notes
     -----
@@ -100,9 +101,11 @@ class Whitener(Constructors):
 
     def __repr__(self) -> str:
         p = self.shape[1]
-        text = (
-            f"Whitener({self.kind}, {p} x {p}, rank {self.rank}, condition number {self.condition_number:.3g}"
-        )
+        text = f"Whitener({self.kind}, {p} x {p}, rank {self.rank}"
+        if (
+            p <= EXACT_CONDITION_COLUMNS or self._condition is not None
+        ):  # else it would cost more than a glance
+            text += f", condition number {self.condition_number:.3g}"
         return text + (f", outside={self.outside!r})" if self.outside != "ignore" else ")")
 
     # ---------------------------------------------------------------- facts
@@ -129,7 +132,7 @@ class Whitener(Constructors):
 
     @property
     def condition_number(self) -> float:
-        """Condition number of the covariance; computed once, O(p^3) up to 400 columns, else O(p^2)."""
+        """Condition number of the covariance, computed once: O(p^3) up to 400 columns, then an estimate."""
         known = self._condition
         if known is None:
             known = self._structure.condition_number
@@ -314,10 +317,26 @@ class Whitener(Constructors):
             True off the subspace.
         """
         rows = self._rows(X)
+        check_finite(rows, "X")
         if location is None:
             return self._structure.residual(rows, None)[1]
         centre = as_vector(location, "location", rows.shape[1])
         return self._structure.residual(rows, centre, float(np.finfo(rows.dtype).eps))[1]
+
+    def with_outside(self, outside: Outside) -> Whitener:
+        """Return the same whitener with another policy for rows off the subspace.
+
+        Parameters
+        ----------
+        outside : {"ignore", "inf", "raise"}
+            The policy.
+
+        Returns
+        -------
+        whitener : Whitener
+            Sharing the factorisation.
+        """
+        return type(self)(self._structure, outside)
 
     def scaled(self, factor: float) -> Whitener:
         """Return the whitener of a multiple of the covariance.
@@ -378,6 +397,10 @@ class Whitener(Constructors):
         if not 1 <= k < self.rank:
             raise ValueError(
                 f"k must lie in 1 ... {self.rank - 1}, got {k}: above the rank exact is cheaper."
+            )
+        if self.outside != "ignore":
+            raise ValueError(
+                f"A sketch does not see what lies off the subspace: outside={self.outside!r} would be lost."
             )
         if isinstance(self._structure, Sketch):
             raise ValueError("This whitener is a sketch already; sketch the original one.")

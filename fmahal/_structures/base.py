@@ -11,12 +11,13 @@ import numpy as np
 from .._typing import FloatArray
 from .._validation import check_dense_size, readonly
 
+EXACT_CONDITION_COLUMNS = 400
 BLOCK_BYTES = 16 * 2**20  # rows pass through BLAS in blocks of this size, so that no full centred copy exists
 
 
 def row_blocks(n: int, width: int) -> Iterator[slice]:
     """Yield slices of rows whose float64 copies of `width` columns fill about `BLOCK_BYTES`."""
-    step = max(64, BLOCK_BYTES // (8 * max(width, 1)))
+    step = max(16, BLOCK_BYTES // (8 * max(width, 1)))
     for first in range(0, n, step):
         yield slice(first, min(first + step, n))
 
@@ -66,9 +67,33 @@ class Structure:
 
     @property
     def condition_number(self) -> float:
-        """Condition number of the covariance, by default from the dense whitening matrix."""
-        s = np.linalg.svd(self.adjoint(np.eye(self.shape[0])), compute_uv=False)
-        return float((s[0] / s[-1]) ** 2)
+        """Condition number of the covariance: exact for few columns, else from below by Lanczos steps."""
+        p = self.shape[1]
+        if p <= EXACT_CONDITION_COLUMNS:
+            precision = self.precision()
+            roots = np.sqrt(np.diagonal(precision))
+            w = np.linalg.eigvalsh(precision / np.outer(roots, roots))[-self.rank :]
+            return float(w[-1] / w[0])
+        return self._lanczos_condition()
+
+    def _lanczos_condition(self, steps: int = 40) -> float:
+        """Ratio of the extreme Ritz values of the precision; each step whitens one row and back."""
+        p = self.shape[1]
+        q = np.random.default_rng(0).standard_normal(p)
+        basis, alphas, betas = [q / np.linalg.norm(q)], [], []
+        for _ in range(min(steps, p)):
+            v = self.adjoint(self.whiten(basis[-1][None]))[0]
+            alphas.append(float(v @ basis[-1]))
+            for b in basis:  # full reorthogonalisation: few steps, many digits
+                v = v - (b @ v) * b
+            betas.append(float(np.linalg.norm(v)))
+            if betas[-1] <= np.finfo(float).eps * abs(alphas[0]):
+                break
+            basis.append(v / betas[-1])
+        size = len(alphas)
+        off = betas[: size - 1]
+        ritz = np.linalg.eigvalsh(np.diag(alphas) + np.diag(off, 1) + np.diag(off, -1))
+        return float(ritz[-1] / max(ritz[0], np.finfo(float).tiny))
 
     def whiten(self, X: FloatArray) -> FloatArray:
         """Rows W x of centred rows, (n, rank)."""

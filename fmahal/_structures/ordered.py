@@ -89,12 +89,6 @@ class Stacked(Structure):
         """Log-determinant of the inverse of the mean precision; dense, O(p^3)."""
         return -float(np.linalg.slogdet(self.precision())[1])
 
-    @property
-    def condition_number(self) -> float:
-        precision = self.precision()
-        roots = np.sqrt(np.diagonal(precision))
-        return float(np.linalg.cond(precision / np.outer(roots, roots)))
-
     def whiten(self, X: FloatArray) -> FloatArray:
         return np.hstack([part.whiten(X) for part in self.parts]) / np.sqrt(len(self.parts))
 

@@ -11,10 +11,9 @@ from scipy.linalg import blas, lapack
 from .._kernels.quadform import CHUNK, rows_sqnorm, triangular_rows, triangular_sqnorm
 from .._typing import FloatArray
 from .._validation import readonly
-from .base import Structure, centred, row_blocks
+from .base import EXACT_CONDITION_COLUMNS, Structure, centred, row_blocks
 
 FUSED_COLUMNS = 224  # up to here one fused pass beats BLAS and its centred copy (benchmarks/test_distance.py)
-EXACT_CONDITION_COLUMNS = 400
 
 
 @dataclass(frozen=True, eq=False)

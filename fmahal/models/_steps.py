@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
-from sklearn.covariance import MinCovDet
 from sklearn.utils.validation import check_array
 
 from .._typing import ArrayLike, FloatArray
@@ -16,6 +15,7 @@ from .._validation import as_rows, check_finite
 from ..exceptions import RankDeficientError
 from ..scatter import LedoitWolf, resolve
 from ..scatter._facts import _SKLEARN_REGULARIZED
+from ..scatter.mcd import MinCovDet
 from ..whitener import Whitener
 
 
@@ -147,9 +147,11 @@ def squared_distances(scatter: Any, Z: Coordinates) -> FloatArray:
 
 def shapley_values(scatter: Any, Z: Coordinates) -> FloatArray:
     """Return (z - m) * (precision (z - m)), without a p x p array where the scatter can do so."""
-    centred = Z.table - scatter.location_
-    if hasattr(scatter, "precision_dot"):
-        return centred * scatter.precision_dot(Z.given)
+    centred = np.subtract(
+        Z.table, scatter.location_, dtype=np.float64
+    )  # the sum cancels: float32 would not do
+    if isinstance(getattr(scatter, "whitener_", None), Whitener):
+        return centred * scatter.whitener_.precision_dot(centred)
     return centred * (centred @ scatter.get_precision())
 
 

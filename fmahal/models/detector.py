@@ -94,9 +94,6 @@ class MahalanobisDetector(OutlierMixin, BaseEstimator):
     occur under the fitted law: their p-value is 0, their label -1, their score minus infinity, while
     `mahalanobis` and `contributions` stay finite and describe the part inside the subspace.
 
-    The default ``MinCovDet`` compares determinants on an absolute scale: bring columns to units in which their
-    spread is neither minute nor huge, or put a scaler in front of it in a Pipeline.
-
     Apart from the fit of the estimator, n rows cost O(n p rank) time and O(n p) memory.
 
     References

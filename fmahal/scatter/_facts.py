@@ -12,6 +12,7 @@ from .._typing import ArrayLike
 from ..whitener import Whitener
 from .base import BaseScatter
 from .fixed import FixedScatter
+from .mcd import MinCovDet
 
 _SKLEARN_KINDS = {
     sk.EmpiricalCovariance: "empirical",
@@ -19,6 +20,7 @@ _SKLEARN_KINDS = {
     sk.OAS: "oas",
     sk.ShrunkCovariance: "shrunk",
     sk.MinCovDet: "mcd",
+    MinCovDet: "mcd",
     sk.EllipticEnvelope: "mcd",
 }
 _SKLEARN_REGULARIZED = (

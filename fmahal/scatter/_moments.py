@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 from scipy.linalg import blas, qr
 
+from .._factorize import from_eigh
 from .._structures.base import row_blocks
 from .._typing import FloatArray
 from .._validation import check_dense_size
@@ -19,6 +20,7 @@ from ..whitener import Whitener
 
 Route: TypeAlias = Literal["primal", "dual"] | None
 EPS = float(np.finfo(np.float64).eps)
+WIDE = 1e-6  # eigenvalues below this share of the largest need more care than a Gram matrix takes
 
 
 def rank_tolerance(n: int, p: int) -> float:
@@ -31,10 +33,20 @@ def second_moments(X: FloatArray, *, centred: bool, route: Route = None) -> Prim
     n, p = X.shape
     if route is None:
         route = "dual" if p > n else "primal"
-    return primal_moments(X, centred) if route == "primal" else dual_moments(X, centred)
+    moments = primal_moments(X, centred) if route == "primal" else dual_moments(X, centred)
+    moments.input_eps = float(np.finfo(X.dtype).eps) if X.dtype != np.float64 else 0.0
+    return moments
 
 
-def _mean(X: FloatArray, origin: FloatArray | None = None) -> FloatArray:
+def _check_overflow(squares: FloatArray) -> None:
+    if not np.isfinite(squares).all():
+        j = int(np.flatnonzero(~np.isfinite(squares))[0])
+        raise ValueError(
+            f"The squares of column {j} of X exceed the largest float: bring the columns to smaller units first."
+        )
+
+
+def column_means(X: FloatArray, origin: FloatArray | None = None) -> FloatArray:
     """Column means of X - origin, summed in float64 by BLAS over blocks of rows."""
     n, p = X.shape
     total = np.zeros(p)
@@ -47,8 +59,11 @@ def _mean(X: FloatArray, origin: FloatArray | None = None) -> FloatArray:
 
 
 def constant_columns(sd: FloatArray, location: FloatArray, n: int) -> np.ndarray:
-    """Columns whose spread is rounding of their own magnitude; about a fixed zero only zero columns are."""
-    return sd <= rank_tolerance(n, sd.size) * np.abs(location)
+    """Columns whose spread is rounding of their own magnitude; about a fixed zero only zero columns are.
+
+    The mean is taken in two passes, so that its rounding, and with it this rule, does not grow with the rows.
+    """
+    return sd <= 32.0 * EPS * np.abs(location)
 
 
 def drop_constant_columns(covariance: FloatArray, location: FloatArray, n: int) -> np.ndarray:
@@ -114,11 +129,20 @@ class Moments:
     location: FloatArray
     centred: bool
     constant: np.ndarray
+    input_eps: float = 0.0  # rounding unit of rows that came in less than double precision
 
     @property
     def tolerance(self) -> float:
-        """The relative rank tolerance of the sample."""
-        return rank_tolerance(self.n, self.p)
+        """The relative rank tolerance: rounding of the sums, and that of the entries where they are float32."""
+        base = rank_tolerance(self.n, self.p)
+        if self.input_eps == 0.0 or self.constant.all():
+            return base
+        sd = self._sd()[~self.constant]
+        size = np.hypot(self.location[~self.constant], sd)
+        return base + self.p * float(np.max(self.input_eps * size / sd)) ** 2
+
+    def _sd(self) -> FloatArray:
+        raise NotImplementedError
 
     @property
     def max_rank(self) -> int:
@@ -142,6 +166,9 @@ class PrimalMoments(Moments):
         self.covariance, self._sqnorms = covariance, sqnorms
         self.constant = drop_constant_columns(covariance, location, n)
 
+    def _sd(self) -> FloatArray:
+        return np.sqrt(np.diagonal(self.covariance))
+
     @cached_property
     def invariants(self) -> Invariants:
         """The invariants of a sample whose squared row norms were kept."""
@@ -149,20 +176,20 @@ class PrimalMoments(Moments):
 
     def whitener(self, weight: float = 1.0, ridge: float = 0.0) -> tuple[Whitener, FloatArray]:
         """Return the whitener of weight * S + ridge * I, and that matrix."""
-        matrix = self.covariance
+        matrix, tolerance = self.covariance, None if ridge > 0 else self.tolerance
         if weight != 1.0:
             matrix *= weight
         if ridge > 0:
             matrix.flat[:: self.p + 1] += ridge
-        return self._factorise(matrix), matrix
+        return self._factorise(matrix, tolerance), matrix
 
-    def _factorise(self, matrix: FloatArray) -> Whitener:
+    def _factorise(self, matrix: FloatArray, tolerance: float | None = None) -> Whitener:
         scale = None
         sd = np.sqrt(np.diagonal(matrix))
         zero = sd == 0
         if zero.any():
             scale = column_scale(sd, self.location, zero)
-        return Whitener.from_covariance(matrix, n_samples=self.n, scale=scale)
+        return Whitener.from_covariance(matrix, n_samples=self.n, scale=scale, rtol=tolerance)
 
     @cached_property
     def _eigen(self) -> tuple[FloatArray, FloatArray]:
@@ -190,9 +217,13 @@ class DualMoments(Moments):
         self.location, self.centred, self._rows = location, centred, rows
         self.sd = np.sqrt(np.einsum("ij,ij->j", rows, rows) / self.n)
         self.constant = constant_columns(self.sd, location, self.n)
+        _check_overflow(self.sd)
         if self.constant.any():
             rows[:, self.constant] = 0.0
             self.sd[self.constant] = 0.0
+
+    def _sd(self) -> FloatArray:
+        return self.sd
 
     @cached_property
     def _gram(self) -> FloatArray:
@@ -200,8 +231,20 @@ class DualMoments(Moments):
 
     @cached_property
     def _eigen(self) -> tuple[FloatArray, FloatArray]:
+        """Eigenvalues of S, descending, (n,), and the eigenvectors of the Gram matrix, (n, n).
+
+        The Gram matrix squares the singular values: when they spread over more than three digits, those of the
+        rows themselves are taken.
+        """
         values, vectors = np.linalg.eigh(self._gram)
-        return np.maximum(values[::-1], 0.0) / self.n, vectors[:, ::-1]
+        values, vectors = np.maximum(values[::-1], 0.0), vectors[:, ::-1]
+        kept = values[: max(min(self.max_rank, self.n), 1)]
+        if kept[-1] < WIDE * kept[0]:
+            triangle = qr(self._rows.T, mode="r", check_finite=False)[0][: self.n]
+            _, roots, right = np.linalg.svd(triangle)
+            values, vectors = np.zeros(self.n), right.T
+            values[: roots.size] = roots**2
+        return values / self.n, vectors
 
     @cached_property
     def invariants(self) -> Invariants:
@@ -218,9 +261,16 @@ class DualMoments(Moments):
         return rows
 
     def _vectors(self, count: int) -> FloatArray:
-        """Leading eigenvectors of S, (p, count), from those of the Gram matrix: V = X' U / sqrt(n lambda)."""
+        """Leading eigenvectors of S, (p, count), from those of the Gram matrix: V = X' U / sqrt(n lambda).
+
+        Their errors grow with the spread of the spectrum; one orthonormalisation, largest first, removes them.
+        """
         values, vectors = self._eigen
-        return self._take_rows().T @ (vectors[:, :count] / np.sqrt(self.n * values[:count]))
+        V = self._take_rows().T @ (vectors[:, :count] / np.sqrt(self.n * values[:count]))
+        if count and values[count - 1] < WIDE * values[0]:
+            V, triangle = qr(V, overwrite_a=True, mode="economic", check_finite=False)
+            V *= np.sign(np.diagonal(triangle))
+        return V
 
     def whitener(self, weight: float = 1.0, ridge: float = 0.0) -> tuple[Whitener, None]:
         """Return the whitener of weight * S + ridge * I; the matrix itself is not formed."""
@@ -230,7 +280,7 @@ class DualMoments(Moments):
         if ridge <= self.tolerance * values[0]:  # no ridge beyond rounding: the rank rule has to decide
             return self._unregularised(weight), None
         count = min(int(np.sum(values > self.n * EPS * values[0])), self.max_rank)
-        return Whitener.from_eigh(values[:count], self._vectors(count), ridge=ridge), None
+        return _spectral(values[:count], self._vectors(count), ridge=ridge), None
 
     def _unregularised(self, weight: float) -> Whitener:
         """Whitener of weight * S on its range.
@@ -249,21 +299,32 @@ class DualMoments(Moments):
         keep[self.max_rank :] = False
         noise = 4.0 * self.n * float(values[~keep].sum())  # a training row may carry all of what was cut
         vectors = basis @ rotation[:, keep]
-        return Whitener.from_eigh(weight * values[keep], vectors, scale=scale, noise=noise)
+        return _spectral(weight * values[keep], vectors, scale=scale, noise=noise)
 
     def from_spectrum(self, values: FloatArray, rest: float) -> tuple[Whitener, None]:
         """Whitener with the leading eigenvalues replaced by `values` and all others by `rest`."""
         vectors = self._vectors(values.size)
         ridge = rest if values.size < self.p else 0.0
         # Shrunk eigenvalues may lie below that of the null space: w = values - ridge takes both signs.
-        return Whitener.from_eigh(values - ridge, vectors, ridge=ridge), None
+        return _spectral(values - ridge, vectors, ridge=ridge), None
+
+
+def _spectral(
+    w: FloatArray,
+    V: FloatArray,
+    ridge: float = 0.0,
+    scale: FloatArray | None = None,
+    noise: float | None = None,
+) -> Whitener:
+    """Whitener of eigenpairs made here: not copied."""
+    return Whitener(from_eigh(w, V, ridge, None, scale, noise, copy=False))
 
 
 def primal_moments(X: FloatArray, centred: bool) -> PrimalMoments:
     """Return the dense moments of `X`, accumulated over blocks of rows."""
     n, p = X.shape
     check_dense_size(p, "The covariance")
-    origin = _mean(X) if centred else np.zeros(p)
+    origin = column_means(X) if centred else np.zeros(p)
     total, sqnorms = np.zeros(p), np.empty(n)
     scatter = np.zeros((p, p), order="F")
     for rows in row_blocks(n, p):
@@ -271,6 +332,7 @@ def primal_moments(X: FloatArray, centred: bool) -> PrimalMoments:
         total += np.ones(block.shape[0]) @ block
         sqnorms[rows] = np.einsum("ij,ij->i", block, block)
         scatter = blas.dsyrk(1.0, block.T, beta=1.0, c=scatter, lower=1, overwrite_c=1)
+    _check_overflow(np.diagonal(scatter))
     covariance = scatter.T  # C order, upper triangle filled
     covariance /= n
     location = origin
@@ -288,7 +350,7 @@ def dual_moments(X: FloatArray, centred: bool) -> DualMoments:
     """Return the moments of `X` that hold its centred rows."""
     if not centred:
         return DualMoments(np.zeros(X.shape[1]), X.astype(np.float64), centred)
-    origin = _mean(X)
-    location = origin + _mean(X, origin)
+    origin = column_means(X)
+    location = origin + column_means(X, origin)
     # Centred by the location that new rows will be centred by: its own rounding then cancels.
     return DualMoments(location, np.subtract(X, location, dtype=np.float64), centred)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
 
 from .._registry import scatters
+from .._structures import Spectral
 from .._typing import ArrayLike, FloatArray
+from ..whitener import Whitener
 from ._moments import DualMoments, PrimalMoments, Route, primal_moments, second_moments
 from .base import BaseScatter
 
@@ -75,8 +78,9 @@ class EmpiricalCovariance(BaseScatter):
     more arrays of the size of `X`; no p x p array. With p >= n - 1 columns of full rank every training row has the
     same squared distance, n - 1 (n if `assume_centered`).
 
-    A column counts as constant when its standard deviation is below ``max(n, p) * eps`` times its mean, and the
-    rank is judged on the scale of the correlation matrix: units change no decision.
+    A column counts as constant when its standard deviation is below ``32 * eps`` times its mean, and the rank is
+    judged on the scale of the correlation matrix: units change no decision. For float32 rows the rounding of their
+    entries counts too.
 
     References
     ----------
@@ -124,7 +128,7 @@ class EmpiricalCovariance(BaseScatter):
             The fitted estimator.
         """
         rows = self._checked(X)
-        self._finish(second_moments(rows, centred=not self.assume_centered, route=self._route))
+        self._finish(second_moments(rows, centred=not self.assume_centered, route=self._route), rows)
         return self
 
     def partial_fit(self, X: ArrayLike, y: Any = None) -> EmpiricalCovariance:
@@ -177,7 +181,21 @@ class EmpiricalCovariance(BaseScatter):
         self._check_flags("store_precision", "assume_centered")
         return self._training_rows(X, **options)
 
-    def _finish(self, moments: PrimalMoments | DualMoments) -> None:
+    def _finish(self, moments: PrimalMoments | DualMoments, rows: FloatArray | None = None) -> None:
         whitener, covariance = moments.whitener()
+        if rows is not None and isinstance(moments, PrimalMoments):  # the dual route knows what it cut
+            whitener = _as_tight_as(rows, moments.location, whitener)
         self._store(moments.location, whitener, moments.n, covariance=covariance)
         self._warn_rank(moments)
+
+
+def _as_tight_as(rows: FloatArray, location: FloatArray, whitener: Whitener) -> Whitener:
+    """Whitener of a singular covariance that takes a row for inside when it is as near as the training rows are."""
+    structure = whitener._structure
+    if not isinstance(structure, Spectral) or whitener.rank == whitener.shape[1]:
+        return whitener
+    residual, _ = structure.residual(rows, location)
+    rounding = structure.shape[1] * np.finfo(np.float64).eps
+    return Whitener(
+        replace(structure, noise=float(16.0 * residual.max() ** 2 + rounding**2)), whitener.outside
+    )

@@ -13,11 +13,13 @@ from .._validation import as_symmetric, as_vector
 from ..exceptions import RankDeficientWarning
 from ..whitener import Whitener
 from ._location import spatial_median
+from ._moments import column_means
 from .base import BaseScatter
 
 
 def _mean(X: FloatArray) -> FloatArray:
-    return X.mean(axis=0, dtype=np.float64)
+    origin = column_means(X)
+    return origin + column_means(X, origin)
 
 
 def _median(X: FloatArray) -> FloatArray:
