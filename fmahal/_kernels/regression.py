@@ -7,8 +7,35 @@ from ._jit import jit, warms
 
 ROWS = 256  # rows a block of a tile
 COLUMNS = 64  # targets a tile, at least
+WIDTH = 512  # columns a block of the moments
 SLIDE = 32  # wider windows update one factor along the tile instead of factorising each window
 SHARP = 1e-4  # pivots or residual shares below this send the column through a correction on the residuals
+
+
+@jit(parallel=True)
+def column_moments(X, weights, centred, location, square):
+    """Weighted means (when `centred`) and mean squares about them, weights summing to n; two passes, O(n p)."""
+    n, p = X.shape
+    for block in prange((p + WIDTH - 1) // WIDTH):
+        low = block * WIDTH
+        high = min(low + WIDTH, p)
+        m = np.zeros(high - low)
+        if centred:
+            for i in range(n):
+                for j in range(low, high):
+                    m[j - low] += weights[i] * X[i, j]
+            for j in range(high - low):
+                m[j] /= n
+        shift, s = np.zeros(high - low), np.zeros(high - low)
+        for i in range(n):
+            for j in range(low, high):
+                gap = X[i, j] - m[j - low]
+                shift[j - low] += weights[i] * gap
+                s[j - low] += weights[i] * gap * gap
+        for j in range(low, high):
+            rest = shift[j - low] / n if centred else 0.0  # what rounding left of the mean
+            location[j] = m[j - low] + rest
+            square[j] = max(s[j - low] / n - rest * rest, 0.0)
 
 
 @jit
@@ -305,6 +332,7 @@ def _warm():
         X.flags.writeable = False
         rows = np.ones(4)
         rows.flags.writeable = False
+        column_moments(X, rows, True, np.empty(3), np.empty(3))
         settings = np.array([0.0, 1e-12, 1.0, 1.0])
         settings.flags.writeable = False
         banded_regression(X, vector, vector, rows, 1, settings, np.zeros((3, 1)), np.zeros((3, 3)))

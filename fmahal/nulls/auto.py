@@ -68,9 +68,15 @@ def select_null(estimator: Any, X: ArrayLike) -> BaseNull:
     if case is not None:
         return _EXACT[case]()
     instead = ", or use EmpiricalCovariance, which is not robust but whose p-values are exact for normal rows"
+    few = (
+        " With so few rows for so many columns they say nothing: hardly any training row can be flagged, and most new "
+        "rows may be."
+        if facts.n_samples < 5 * facts.rank
+        else ""
+    )
     warn_caller(
         f"The p-values are approximate: {reason}. They come from the chi-square law with df = {facts.rank}, the law "
-        "of normal rows when location and covariance are known. Read them as a "
+        f"of normal rows when location and covariance are known.{few} Read them as a "
         f"ranking{instead if facts.n_samples > facts.rank + 1 else ''}. null='chi2' accepts the approximation and "
         "silences this warning.",
         CalibrationWarning,

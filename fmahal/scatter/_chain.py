@@ -221,7 +221,7 @@ def implicit(columns: Columns, alpha: float) -> Innovations:
             rss[block] = np.einsum("ij,ij->j", E, E)
             loo[block] = ((E / rest) ** 2).mean(axis=0)
             dof[block] = share.sum(axis=0)
-            K += Zb @ Zb.T
+            K = blas.dsyrk(1.0, Zb, beta=1.0, c=K, lower=1, overwrite_c=1)
     scale = columns.scale[:, None]
     Z /= scale  # phi_jk = (z_k / s_k) . (s_j u_j) in data units
     U *= scale
@@ -244,14 +244,15 @@ def _dual_block(K: FloatArray, Zb: FloatArray, alpha: float) -> tuple[FloatArray
     R, info = lapack.dpotrf(K, lower=1, clean=1)
     if info != 0:
         raise ValueError(f"alpha = {alpha:g} is too small for the rounding of this table; raise it.")
-    B, _ = lapack.dpotrs(R, Zb, lower=1)
+    W = blas.dtrsm(1.0, R, Zb, lower=1)
+    B = blas.dtrsm(1.0, R, W, lower=1, trans_a=1)
     inverse, _ = lapack.dtrtri(R, lower=1)
     diagonal = np.einsum("ij,ij->j", inverse, inverse)
-    S = Zb.T @ B
+    S = blas.dsyrk(1.0, W, trans=1, lower=1)
     S.flat[:: S.shape[0] + 1] += 1.0
-    C = np.linalg.cholesky(0.5 * (S + S.T))
+    C, _ = lapack.dpotrf(S, lower=1, clean=0, overwrite_a=1)
     pivots = np.diagonal(C)
-    U = blas.dtrsm(1.0, C.T, B, side=1, lower=0) * pivots
+    U = blas.dtrsm(1.0, C, B, side=1, lower=1, trans_a=1, overwrite_b=1) * pivots
     taken = (U / pivots) ** 2
     before = np.cumsum(taken, axis=1) - taken
     return U, 1.0 - (n * alpha) * (diagonal[:, None] - before)

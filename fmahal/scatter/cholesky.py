@@ -11,14 +11,15 @@ from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.validation import check_is_fitted
 
-from .._structures import Permuted, Sequential, Stacked, Structure
+from .._kernels.regression import column_moments
+from .._structures import Banded, Permuted, Sequential, Stacked, Structure
 from .._typing import ArrayLike, FloatArray, RandomState
-from .._validation import as_vector
+from .._validation import as_vector, readonly
 from ..exceptions import RankDeficientWarning
 from ..whitener import Whitener
 from . import _cholesky_engines as engines
-from ._chain import Columns, Innovations
-from ._moments import column_scale, constant_columns, row_blocks
+from ._chain import Columns, Innovations, band_factor
+from ._moments import column_scale, constant_columns
 from ._orders import check_order, order_bic, order_rcm, random_orders
 from .base import BaseScatter
 
@@ -192,6 +193,14 @@ class ModifiedCholesky(BaseScatter):
         self.random_state = random_state
 
     @property
+    def T_(self) -> Any:
+        """Unit lower triangular factor of the columns in `order_`; made on each access when banded."""
+        self._check_fitted("T_")
+        structure = self.whitener_._structure
+        chain = structure.inner if isinstance(structure, Permuted) else structure
+        return band_factor(chain.band) if isinstance(chain, Banded) else self._factor
+
+    @property
     def regularized(self) -> bool:  # type: ignore[override]
         """Whether distances exist for more columns than rows: with a bandwidth or a penalty."""
         return self.bandwidth is not None or self.penalty not in (None, "shrink")
@@ -245,16 +254,9 @@ class ModifiedCholesky(BaseScatter):
                     "sample_weight must contain at least one non-zero number: all rows weigh nothing."
                 )
             weights = weights * (n / weights.sum())
-        location: FloatArray = np.zeros(p)
-        if not self.assume_centered:
-            for block in row_blocks(n, p):
-                location += weights[block] @ rows[block].astype(np.float64, copy=False)
-            location /= n
-        square = np.zeros(p)
-        for block in row_blocks(n, p):
-            part = np.subtract(rows[block], location, dtype=np.float64)
-            square += np.einsum("i,ij,ij->j", weights[block], part, part)
-        sd = np.sqrt(square / n)
+        location, square = np.empty(p), np.empty(p)
+        column_moments(readonly(rows), readonly(weights), not self.assume_centered, location, square)
+        sd = np.sqrt(square)
         constant = constant_columns(sd, location, n)
         units = column_scale(np.where(constant, 0.0, sd), location, constant)
         self._marginal = units
@@ -311,11 +313,12 @@ class ModifiedCholesky(BaseScatter):
             structures.append(inner if np.array_equal(order, np.arange(p)) else Permuted(inner, order))
         if len(fits) == 1:
             structure, self.order_, self.innovation_variance_ = structures[0], fits[0][0], variances[0]
-            self.T_ = fits[0][1].factor()
+            banded = isinstance(inner, Banded)  # then T_ is made of the structure when asked for
+            self._factor = None if banded else fits[0][1].factor()
         else:
             self.order_ = np.array([order for order, _ in fits])
             self.innovation_variance_ = np.array(variances)
-            self.T_ = None
+            self._factor = None
             structure = Stacked(tuple(structures))
             if self.average == "factors":
                 structure = engines.mean_of_factors(fits, variances)
@@ -357,10 +360,9 @@ class ModifiedCholesky(BaseScatter):
             raise ValueError("Several orders were averaged: there is no single factor.")
         if not 0 <= j < self.n_features_in_:
             raise ValueError(f"j must lie in 0 ... {self.n_features_in_ - 1}, got {j}.")
-        if sparse.issparse(self.T_):
-            return -self.T_[[j]].toarray()[0, :j]
-        if self.T_ is not None:
-            return -self.T_[j, :j]
+        T = self.T_
+        if T is not None:
+            return -(T[[j]].toarray()[0] if sparse.issparse(T) else T[j])[:j]
         structure = self.whitener_._structure
         chain = structure.inner if isinstance(structure, Permuted) else structure
         assert isinstance(chain, Sequential)
@@ -403,11 +405,11 @@ class ModifiedCholesky(BaseScatter):
             T' D^-1 T in the columns' own order.
         """
         check_is_fitted(self)
-        if not sparse.issparse(self.T_):
+        T = self.T_
+        if not sparse.issparse(T):
             return super().get_precision()
         if self._precision is None:
-            D = sparse.diags_array(1.0 / self.innovation_variance_)
-            precision = (self.T_.T @ D @ self.T_).tocsr()
+            precision = (T.T @ sparse.diags_array(1.0 / self.innovation_variance_) @ T).tocsr()
             back = np.argsort(self.order_)
             self._precision = precision[back][:, back] if np.any(back != np.arange(back.size)) else precision
         return self._precision
