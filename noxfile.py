@@ -83,6 +83,7 @@ def build(session):
     away = Path(tempfile.mkdtemp())  # away from the checkout: the installed package is what gets tested
     shutil.copytree(HERE / "tests", away / "tests")
     shutil.copy(HERE / "pyproject.toml", away)
-    shutil.copy(HERE / "README.md", away)
+    for name in ("README.md", "conftest.py"):
+        shutil.copy(HERE / name, away)
     with session.chdir(away):
         session.run("python", "-m", "pytest", "-q", "tests", *session.posargs)

@@ -8,8 +8,6 @@ import json
 import os
 import platform
 import statistics
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -18,17 +16,6 @@ import pytest
 
 RESULTS = Path(__file__).parent / "results"
 _rows: dict[str, list[dict]] = {}
-
-
-def pytest_addoption(parser):
-    parser.addoption("--slow", action="store_true", help="run the benchmarks that take minutes too")
-
-
-def pytest_collection_modifyitems(config, items):
-    skip = pytest.mark.skip(reason="slow: run with --slow")
-    for item in items:
-        if "slow" in item.keywords and not config.getoption("--slow"):
-            item.add_marker(skip)
 
 
 def _seconds(function):
@@ -92,17 +79,6 @@ def pair(benchmark, record):
             )
 
     return run
-
-
-def run_python(code, **environment):
-    """Run code in a fresh process and return its standard output."""
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
 
 
 def machine():

@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
-FILES = ("distance", "shrinkage", "startup")
+FILES = ("distance", "shrinkage", "startup", "cholesky", "lasso")
 
 
 def table():
