@@ -10,14 +10,18 @@ from typing import Any
 from . import _console, _params, _write
 from ._detect import check_report, read
 from ._pairs import Comparison, Pair, Plan, compare, warm
-from ._table import Table
+from ._table import Table, plural
 
 DEFAULT_DATASET = "breast-cancer"
 _AGREEMENT = (
     "agreement: mean overlap of the flagged rows with those of each other scatter "
     "(Jaccard index: rows flagged by both over rows flagged by either)"
 )
-_FIT_TIME = "fit time: one fit, distances and p-values, with one BLAS thread"
+_FALSE_ALARMS = (
+    "clean rows flagged: share of the rows not labelled outliers that are flagged, false alarms; "
+    "at level {alpha:g} about {share} if the law held"
+)
+_FIT_TIME = "fit time: one fit, distances and p-values, with one BLAS thread; the median of three where it is under 1 s"
 _AUTO = "*: the null that 'auto' picks for this scatter"
 
 
@@ -34,7 +38,7 @@ def run_compare(options: argparse.Namespace) -> int:
     plan = _plan(options, settings, table)
     with _console.Progress(total=len(plan.scatters)) as progress:
         progress.say("loading")
-        warm(plan.scatters)
+        warm(plan.scatters, wide=table.X.shape[0] <= table.X.shape[1])
         result = compare(plan, progress.say, progress.step)
     if not result.ran and not result.interrupted:
         reasons = "; ".join(f"{what}: {why}" for what, why in result.left_out())
@@ -83,6 +87,7 @@ def record(pair: Pair) -> dict[str, Any]:
         "flagged_share": None if flagged is None else float(flagged.mean()),
         "agreement": pair.agreement,
         "found": pair.found,
+        "false_alarms": pair.false_alarms,
         "auroc": pair.auroc,
     }
 
@@ -98,34 +103,37 @@ def _summary(options: argparse.Namespace, table: Table) -> dict[str, Any]:
     }
 
 
-Column = tuple[str, Callable[[Pair], Any]]
+# Entry of `record`, heading on the terminal, text of a value that is there; the report has the same order.
+_COLUMNS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
+    ("scatter", "scatter", str),
+    ("null", "null", str),
+    ("fit_seconds", "fit time", _console.seconds),
+    ("flagged_share", "flagged", _console.percent),
+    ("agreement", "agreement", "{:.2f}".format),
+    ("found", "outliers found", _console.percent),
+    ("false_alarms", "clean rows flagged", _console.percent),
+    ("auroc", "AUROC", "{:.3f}".format),
+)
+_OF_LABELS = ("found", "false_alarms", "auroc")
 
 
-def _columns(result: Comparison) -> list[Column]:
-    """Heading and text of each column; those about known outliers only where there are any."""
-    columns: list[Column] = [
-        ("scatter", lambda pair: pair.scatter),
-        ("null", lambda pair: f"{pair.null}{' *' if pair.auto else ''}"),
-        ("fit time", lambda pair: _console.seconds(pair.seconds)),
-        ("flagged", lambda pair: _console.percent(_share(pair))),
-        ("agreement", lambda pair: "" if pair.agreement is None else f"{pair.agreement:.2f}"),
-    ]
-    if any(pair.auroc is not None for pair in result.ran):
-        columns.append(
-            ("outliers found", lambda pair: "" if pair.found is None else _console.percent(pair.found))
-        )
-        columns.append(("AUROC", lambda pair: "" if pair.auroc is None else f"{pair.auroc:.3f}"))
-    return columns
+def _keys(result: Comparison) -> list[str]:
+    """Entries to show; those about known outliers only where there are any."""
+    labelled = any(pair.auroc is not None for pair in result.ran)
+    return [key for key, _, _ in _COLUMNS if labelled or key not in _OF_LABELS]
 
 
-def _share(pair: Pair) -> float:
-    return 0.0 if pair.flagged is None else float(pair.flagged.mean())
+def _starred(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the record of a pair with a star at the null that `auto` picks."""
+    return row | {"null": f"{row['null']} *"} if row["auto"] else row
 
 
-def _notes(table: Table, result: Comparison) -> list[str]:
+def _notes(options: argparse.Namespace, table: Table, result: Comparison) -> list[str]:
     notes = [*table.notes, _FIT_TIME]
     if any(pair.agreement is not None for pair in result.ran):
         notes.append(_AGREEMENT)
+    if any(pair.auroc is not None for pair in result.ran):
+        notes.append(_FALSE_ALARMS.format(alpha=options.alpha, share=_console.percent(options.alpha)))
     if any(pair.auto for pair in result.ran):
         notes.append(_AUTO)
     if result.interrupted:
@@ -137,32 +145,33 @@ def _report(options: argparse.Namespace, table: Table, result: Comparison, rows:
     from ..report import compare_report
 
     n, p = table.X.shape
-    columns = ["scatter", "null", "fit_seconds", "flagged_share", "agreement"]
-    if any(pair.auroc is not None for pair in result.ran):
-        columns += ["auroc", "found"]
+    size = f"{plural(n, 'row')}, {plural(p, 'column')}{_known(table)}, level {options.alpha:g}"
     return compare_report(
-        [row | {"null": f"{row['null']} *" if row["auto"] else row["null"]} for row in rows],
+        [_starred(row) for row in rows],
         title=f"Estimators on {table.source}",
-        source=f"{table.source}, {n} rows, {p} columns, level {options.alpha:g}",
+        source=f"{table.summary} ({size})" if table.summary else size,
         call=options.call,
-        columns=columns,
-        notes=[text for text in _notes(table, result) if text != _AGREEMENT],
+        columns=_keys(result),
+        notes=[text for text in _notes(options, table, result) if text != _AGREEMENT],
     )
+
+
+def _known(table: Table) -> str:
+    return "" if table.outliers is None else f", {plural(int(table.outliers.sum()), 'known outlier')}"
 
 
 def _show(options: argparse.Namespace, table: Table, result: Comparison) -> None:
     screen = _console.console()
     n, p = table.X.shape
-    known = "" if table.outliers is None else f", {int(table.outliers.sum())} known outliers"
-    screen.print(
-        f"{table.source}: {n} rows, {p} columns{known}, level {options.alpha:g}", markup=False, soft_wrap=True
-    )
-    columns = _columns(result)
-    left = ("scatter", "null")
-    headings = [name if name in left else (name, "right") for name, _ in columns]
-    rows = [[text(pair) for _, text in columns] for pair in result.ran]
+    size = f"{plural(n, 'row')}, {plural(p, 'column')}{_known(table)}, level {options.alpha:g}"
+    screen.print(f"{table.source}: {size}", markup=False, soft_wrap=True)
+    keys = _keys(result)
+    columns = [column for column in _COLUMNS if column[0] in keys]
+    headings = [name if text is str else (name, "right") for _, name, text in columns]
+    cells = [_starred(record(pair)) for pair in result.ran]
+    rows = [["" if row[key] is None else text(row[key]) for key, _, text in columns] for row in cells]
     _console.show(screen, _console.table(headings, rows))
-    notes = [*_notes(table, result), *(f"{what}: {why}" for what, why in result.left_out())]
+    notes = [*_notes(options, table, result), *(f"{what}: {why}" for what, why in result.left_out())]
     for text in notes:
         screen.print(text, markup=False, soft_wrap=not screen.is_terminal)
     for path, what in ((options.out, "table"), (options.report, "report")):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import textwrap
@@ -14,18 +15,46 @@ _PIPE_WIDTH = 160
 _LEAST_WIDTH = 76
 
 
+# scikit-learn says so once a start, each time with other numbers.
+_SINGULAR = re.compile(
+    r"(?P<who>[\w -]+: )?(Determinant has increased|.*covariance matrix .* is not full rank)"
+)
+_SINGULAR_NOTE = (
+    "the rows or a subset of them are nearly collinear (constant, duplicate or dependent columns), so that the "
+    "robust fit is delicate and its distances may be inaccurate"
+)
+
+
+class Notes(dict[str, Any]):
+    """Warnings, text to category; those about calibration wait until the results are out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.deferred: list[str] = []
+
+
 @contextmanager
-def notes_on_stderr() -> Iterator[dict[str, Any]]:
+def notes_on_stderr() -> Iterator[Notes]:
     """Show each distinct warning once, as a line ``note: ...`` on standard error.
 
-    Warnings meant for programmers (deprecations) are left out. Yields what was shown, text to category.
+    Warnings meant for programmers (deprecations) are left out; warnings about calibration come last, since
+    they are about results. Yields what was shown.
     """
-    seen: dict[str, Any] = {}
+    from ..exceptions import CalibrationWarning
+
+    seen = Notes()
 
     def show(message: Any, category: Any, *_: Any, **__: Any) -> None:
         text = " ".join(str(message).split())
-        if text not in seen:
-            seen[text] = category
+        singular = _SINGULAR.match(text)
+        if singular is not None:
+            text = (singular["who"] or "") + _SINGULAR_NOTE
+        if text in seen:
+            return
+        seen[text] = category
+        if issubclass(category, CalibrationWarning):
+            seen.deferred.append(text)
+        else:
             print(_fold(f"note: {text}"), file=sys.stderr)
 
     with warnings.catch_warnings():
@@ -40,6 +69,10 @@ def notes_on_stderr() -> Iterator[dict[str, Any]]:
             warnings.simplefilter("ignore", kind)
         warnings.showwarning = show
         yield seen
+    if seen.deferred:
+        sys.stdout.flush()
+    for text in seen.deferred:
+        print(_fold(f"note: {text}"), file=sys.stderr)
 
 
 def _fold(text: str) -> str:

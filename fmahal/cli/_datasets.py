@@ -11,6 +11,7 @@ import numpy as np
 
 from . import _console, _write
 from ._io import dataset_table, load_dataset
+from ._table import plural
 
 
 def run_datasets(options: argparse.Namespace) -> int:
@@ -71,7 +72,7 @@ def _describe(dataset: Any) -> None:
     known = (
         "" if dataset.outliers is None else f", {int(dataset.outliers.sum())} of the rows known as outliers"
     )
-    print(f"{dataset.name}: {n} rows, {p} columns{known}\n")
+    print(f"{dataset.name}: {plural(n, 'row')}, {plural(p, 'column')}{known}\n")
     for paragraph in str(dataset.DESCR).strip().split("\n"):
         print(textwrap.fill(paragraph, 100, subsequent_indent="" if ":" not in paragraph[:9] else "  "))
     print(f"\n{textwrap.fill('Columns: ' + ', '.join(dataset.feature_names), 100, subsequent_indent='  ')}")
@@ -89,5 +90,5 @@ def _export(dataset: Any, path: str, with_outlier: bool) -> int:
     if path != "-":
         extra = " --index name" if raw.index else ""
         extra += " --labels outlier" if with_outlier else ""
-        print(f"{path}: {raw.n_rows} rows. Analyse it with: fmahal detect {path}{extra}")
+        print(f"{path}: {plural(raw.n_rows, 'row')}. Analyse it with: fmahal detect {path}{extra}")
     return 0

@@ -12,9 +12,10 @@ import numpy as np
 from .._typing import FloatArray
 from . import _console, _params, _write
 from ._io import load
-from ._table import Table, check_table
+from ._table import Table, check_table, plural
 
 _TOP_COLUMNS = 3
+_CONTRIBUTIONS = "largest contributions (shares of d2, above 100% where others are negative)"
 _CHUNK_CELLS = 4_000_000
 _SMALL_CELLS = 1_000_000
 
@@ -31,6 +32,7 @@ def run_detect(options: argparse.Namespace) -> int:
     with _console.Progress() as progress, _blas_threads(table.X):
         progress.say(f"fitting {table.X.shape[0]} rows x {table.X.shape[1]} columns")
         detector.fit(table.X)
+        _shorten_calibration(options, detector, table)
         took = time.perf_counter() - start
         progress.say("explaining outliers")
         order = np.lexsort((-detector.d2_, detector.pvalues_))
@@ -72,6 +74,7 @@ def read(options: argparse.Namespace) -> Table:
         labels=options.labels,
         delimiter=options.delimiter,
         header=options.header,
+        keep_constant=options.allow_degenerate,
     )
     check_table(table, allow_degenerate=options.allow_degenerate)
     return table
@@ -114,24 +117,44 @@ def _build(options: argparse.Namespace, settings: dict[str, Any], table: Table) 
     return MahalanobisDetector(estimator, null, alpha=options.alpha, simultaneous=options.simultaneous)
 
 
-def top_columns(detector: Any, X: FloatArray, names: list[str]) -> list[list[tuple[str, float]]]:
-    """Return for each row the columns that add most to its squared distance, with their share of it.
+def _shorten_calibration(options: argparse.Namespace, detector: Any, table: Table) -> None:
+    """Put the warning that the p-values are approximate into two short sentences of shell words."""
+    from ..report._law import law_name
 
-    Only columns that add something are listed, at most three; shares may exceed one, since other columns may
-    take something away.
+    if not options.notes.deferred:
+        return
+    scatter = type(detector.estimator_).__name__
+    name = law_name(detector.null_.train_dist_, detector.null_)
+    n, p = table.X.shape
+    exact = "--scatter empirical gives exact ones, " if n > p + 1 else ""
+    options.notes.deferred[:] = [
+        f"The p-values are approximate: the {name} is not exact for {scatter}. "
+        f"Read them as a ranking; {exact}--null chi2 silences this note."
+    ]
+
+
+def top_columns(
+    detector: Any, X: FloatArray, names: list[str], *, adding: bool = False
+) -> list[list[tuple[str, float]]]:
+    """Return for each row the three largest contributions to its squared distance, as signed shares of it.
+
+    Shares may exceed one, since other columns may take something away. The largest are those by absolute
+    value, or with `adding` those that add most, of which only positive ones are listed.
     """
     result: list[list[tuple[str, float]]] = []
     chunk = max(1, _CHUNK_CELLS // X.shape[1])
     for start in range(0, X.shape[0], chunk):
         parts = detector.contributions(X[start : start + chunk])
         k = min(_TOP_COLUMNS, parts.shape[1])
-        best = np.argpartition(-parts, k - 1, axis=1)[:, :k]
+        size = parts if adding else np.abs(parts)
+        best = np.argpartition(-size, k - 1, axis=1)[:, :k]
+        order = np.argsort(-np.take_along_axis(size, best, axis=1), axis=1, kind="stable")
+        best = np.take_along_axis(best, order, axis=1)
         values = np.take_along_axis(parts, best, axis=1)
-        order = np.argsort(-values, axis=1, kind="stable")
-        best, values = (np.take_along_axis(array, order, axis=1) for array in (best, values))
         totals = parts.sum(axis=1).tolist()
         for columns, shares, total in zip(best.tolist(), values.tolist(), totals):
-            result.append([(names[j], share / total) for j, share in zip(columns, shares) if share > 0])
+            kept = [(names[j], share) for j, share in zip(columns, shares) if share > 0 or not adding]
+            result.append([(name, share / total) for name, share in kept if total > 0])
     return result
 
 
@@ -145,7 +168,8 @@ def _scores(detector: Any, table: Table) -> dict[str, Any]:
         "label": labels,
         "flagged": labels == -1,
         "top_columns": [
-            ";".join(name for name, _ in row) for row in top_columns(detector, table.X, table.names)
+            ";".join(name for name, _ in row)
+            for row in top_columns(detector, table.X, table.names, adding=True)
         ],
     }
     if table.row_names is not None:
@@ -168,7 +192,7 @@ def _report(options: argparse.Namespace, detector: Any, table: Table) -> str:
         title=f"Outliers of {table.source}",
         feature_names=table.names,
         row_names=table.row_labels,
-        source=table.source,
+        source=table.summary,
         call=options.call,
         known_outliers=table.outliers,
         warnings=[*table.notes, *notes],
@@ -197,7 +221,10 @@ def _facts(options: argparse.Namespace, detector: Any, table: Table) -> dict[str
 def _record(
     options: argparse.Namespace, detector: Any, table: Table, order: np.ndarray, took: float
 ) -> dict[str, Any]:
+    from ..report._law import off_subspace
+
     rows = [i for i in order if detector.labels_[i] == -1]
+    off = off_subspace(detector, detector.d2_, detector.pvalues_, detector.null_.train_dist_)
     causes = top_columns(detector, table.X[rows], table.names) if rows else []
     outliers = [
         {
@@ -205,6 +232,7 @@ def _record(
             "name": table.row_names[i] if table.row_names else None,
             "d2": float(detector.d2_[i]),
             "pvalue": float(detector.pvalues_[i]),
+            "off_subspace": bool(off[i]),
             "top_columns": dict(cause),
         }
         for i, cause in zip(rows, causes)
@@ -220,13 +248,14 @@ def _record(
 
 def _show(options: argparse.Namespace, detector: Any, table: Table, order: np.ndarray, took: float) -> None:
     facts = _facts(options, detector, table)
-    n, level = facts["rows"], facts["level"]
+    n = facts["rows"]
     screen = _console.console()
     cutoff = np.asarray(detector.train_cutoff_)
     where = f", squared distance above {float(cutoff):.4g}" if cutoff.ndim == 0 else ""
     scope = "for any of the rows" if options.simultaneous else "for each row"
     lines = [
-        f"{table.source}: {n} rows, {facts['columns']} columns, fitted in {_console.seconds(took)}",
+        f"{table.source}: {plural(n, 'row')}, {plural(facts['columns'], 'column')}, "
+        f"fitted in {_console.seconds(took)}",
         *table.notes,
         f"scatter  {facts['scatter']}{'' if options.scatter else ' (default)'}",
         f"null     {facts['null']}{' (picked by auto)' if options.null == 'auto' else ''}",
@@ -237,23 +266,35 @@ def _show(options: argparse.Namespace, detector: Any, table: Table, order: np.nd
     shown = order[: min(options.top, n)]
     if shown.size:
         _console.show(screen, _top_table(detector, table, shown))
-    expected = options.alpha if options.simultaneous else n * level
-    meaning = (
-        f"any false alarm has probability {expected:.2g}"
-        if options.simultaneous
-        else f"{_count(expected)} expected if no row were an outlier"
-    )
-    summary = f"{facts['flagged']} of {n} rows flagged ({_console.percent(facts['flagged'] / n)}); {meaning}."
-    if table.outliers is not None:
-        hits, known = facts["known_outliers_flagged"], facts["known_outliers"]
-        others = facts["flagged"] - hits
-        summary += f" Of {known} known outliers {hits} are flagged, of the {n - known} other rows {others}."
-    screen.print(summary, markup=False)
+    screen.print(_summary(options, detector, facts), markup=False)
     if facts["flagged"] > shown.size and options.out is None:
         screen.print("--top K shows more rows, --out FILE.csv writes the scores of all.", markup=False)
     for path, what in ((options.out, "scores"), (options.report, "report")):
         if path:
             screen.print(f"{what}: {path}", markup=False, soft_wrap=True)
+
+
+def _summary(options: argparse.Namespace, detector: Any, facts: dict[str, Any]) -> str:
+    """Return how many rows are flagged, how many by chance, and how many of the known outliers."""
+    from ..report._law import law_is_exact, law_name
+
+    n, flagged = facts["rows"], facts["flagged"]
+    if law_is_exact(detector):
+        condition = "if no row were an outlier"
+    else:
+        condition = f"if the {law_name(detector.null_.train_dist_, detector.null_)} held"
+    if options.simultaneous:
+        meaning = f"any false alarm has probability {options.alpha:.2g} {condition}"
+    else:
+        meaning = f"{_count(n * facts['level'])} expected {condition}"
+    text = f"{flagged} of {plural(n, 'row')} flagged ({_console.percent(flagged / n)}); {meaning}."
+    if "known_outliers" in facts:
+        hits, known = facts["known_outliers_flagged"], facts["known_outliers"]
+        text += (
+            f" Of {plural(known, 'known outlier')} {hits} {'is' if hits == 1 else 'are'} flagged, "
+            f"of the {plural(n - known, 'other row')} {flagged - hits}."
+        )
+    return text
 
 
 def _count(value: float) -> str:
@@ -263,12 +304,15 @@ def _count(value: float) -> str:
 def _top_table(detector: Any, table: Table, shown: np.ndarray) -> Any:
     from rich.text import Text
 
+    from ..report._law import off_subspace
+
+    off = off_subspace(detector, detector.d2_, detector.pvalues_, detector.null_.train_dist_)
     headings: list[Any] = [
         ("row", "right"),
         ("d2", "right"),
         ("p-value", "right"),
         "label",
-        "largest contributions (share of d2)",
+        _CONTRIBUTIONS,
     ]
     if table.row_names is not None:
         headings.insert(1, str(table.index))
@@ -278,10 +322,13 @@ def _top_table(detector: Any, table: Table, shown: np.ndarray) -> Any:
         cells: list[Any] = [
             int(i) + 1,
             _console.distance(detector.d2_[i]),
-            _console.pvalue(detector.pvalues_[i]),
+            "0" if off[i] else _console.pvalue(detector.pvalues_[i]),
         ]
-        cells.append(Text("outlier", style="bold red") if bad else "regular")
-        cells.append(", ".join(f"{name} {100 * share:.0f}%" for name, share in causes))
+        label = Text("outlier", style="bold red") if bad else Text("regular")
+        cells.append(label + Text(", off the subspace") if off[i] else label)
+        cells.append(
+            ", ".join(f"{name} {100 * share:+.0f}%" for name, share in causes if abs(share) >= 0.005)
+        )
         if table.row_names is not None:
             cells.insert(1, table.row_names[i])
         rows.append(cells)

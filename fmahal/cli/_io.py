@@ -9,13 +9,27 @@ import re
 import sys
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 from typing import IO, TextIO
 
 import numpy as np
 
 from ..exceptions import DataError
-from ._table import MISSING, RawTable, Table, brief, choose, is_number, suggest, to_numbers
+from ._table import (
+    MISSING,
+    STDIN,
+    RawTable,
+    Table,
+    brief,
+    choose,
+    degenerate_columns,
+    is_number,
+    plural,
+    suggest,
+    through,
+    to_numbers,
+)
 
 DELIMITERS = {"\t": "tab", ";": "semicolon", "|": "pipe", ",": "comma", " ": "space"}
 _WORDS = {word: mark for mark, word in DELIMITERS.items()} | {"\\t": "\t", "whitespace": " "}
@@ -33,26 +47,31 @@ def load(
     labels: str | None = None,
     delimiter: str | None = None,
     header: str = "auto",
+    keep_constant: bool = False,
 ) -> Table:
     """Return the numeric table in a file, on standard input (``-``) or in a bundled data set.
 
-    A file of that name comes first, then the data sets.
+    A file of that name comes first, then the data sets. Constant columns of a data set are left out with a
+    note, unless the caller names columns or keeps them; those of a file are for its owner to decide about.
     """
     if file != "-" and not os.path.lexists(file):
         dataset = load_dataset(file)
         table = choose(dataset_table(dataset), columns=columns, drop=drop, index=index, labels=labels)
-        if labels is not None or dataset.outliers is None:
-            return table
-        return Table(
-            table.source,
-            table.X,
-            table.names,
-            table.row_names,
-            table.index,
-            np.asarray(dataset.outliers, bool),
-        )
+        table = replace(table, summary=next(iter(str(dataset.DESCR).splitlines()), ""))
+        if labels is None and dataset.outliers is not None:
+            table = replace(table, outliers=np.asarray(dataset.outliers, bool))
+        return table if columns or keep_constant else _without_constant(table)
     raw = read_table(file, delimiter=delimiter, header=header)
     return choose(raw, columns=columns, drop=drop, index=index, labels=labels)
+
+
+def _without_constant(table: Table) -> Table:
+    constant, _ = degenerate_columns(table.X)
+    if not constant:
+        return table
+    note = f"{plural(len(constant), 'constant column')} left out: {brief([table.names[j] for j in constant])}"
+    names = [name for j, name in enumerate(table.names) if j not in constant]
+    return replace(table, X=np.delete(table.X, constant, axis=1), names=names, notes=(*table.notes, note))
 
 
 def dataset_table(dataset) -> RawTable:
@@ -102,7 +121,7 @@ def read_table(file: str, *, delimiter: str | None = None, header: str = "auto")
     header : {"auto", "yes", "no"}
         Whether the first row holds the names; "auto" says yes when a cell of it is not a number.
     """
-    source = "standard input" if file == "-" else file
+    source = STDIN if file == "-" else file
     if file != "-" and os.path.isdir(file):
         raise DataError(f"{source!r} is a folder; name a file in it.")
     try:
@@ -118,7 +137,7 @@ def read_table(file: str, *, delimiter: str | None = None, header: str = "auto")
     except UnicodeDecodeError as error:
         raise DataError(
             f"{source} is not UTF-8 text ({error.reason} at byte {error.start}). Save it as UTF-8, for "
-            f"example: iconv -f latin1 -t utf-8 {source} | fmahal detect -"
+            f"example: {through('iconv -f latin1 -t utf-8', source)}"
         ) from None
     except OSError as error:
         raise DataError(f"Cannot read {source}: {error.strerror or error}.") from None
@@ -307,7 +326,7 @@ def _parse_with_care(text: TextIO, source: str, mark: str, names: list[str], nam
 
 def _ragged_message(source: str, line: int, got: int, names: list[str], mark: str, *, first: bool) -> str:
     message = (
-        f"{source}: line {line} has {got} field{'s'[: got != 1]} where the first line has {len(names)} "
+        f"{source}: line {line} has {plural(got, 'field')} where the first line has {len(names)} "
         f"(split at {DELIMITERS.get(mark, mark)!r})."
     )
     if first and got == len(names) + 1:

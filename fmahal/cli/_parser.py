@@ -9,7 +9,8 @@ from .. import __version__
 
 _DETECT = """\
 Fit a location and a scatter to the rows of a table, turn squared Mahalanobis distances into p-values, and
-list the rows that are outliers at level alpha, with the columns that made them so.
+list the rows that are outliers at level alpha, with the columns that made them so. Rows are numbered from 1
+here and in reports, from 0 in Python.
 
 examples:
   fmahal detect measurements.csv
@@ -19,7 +20,8 @@ examples:
 
 _COMPARE = """\
 Run every registered scatter with every null that applies to the table, and show them side by side: fit time,
-share of rows flagged, agreement with the other scatters, and AUROC where outlier labels exist.
+share of rows flagged, agreement with the other scatters, and where outlier labels exist the shares of outliers
+and of clean rows that are flagged, and the AUROC.
 
 agreement: Jaccard index |A and B| / |A or B| of the rows A that the pair flags and the rows B that another
 scatter flags, averaged over that scatter's nulls and then over the other scatters; 1 if both flag nothing.

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import difflib
 import re
+import shlex
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -13,7 +15,12 @@ import numpy as np
 from .._typing import FloatArray
 from ..exceptions import DataError
 
+STDIN = "standard input"
 MISSING = frozenset({"", "na", "n/a", "#n/a", "nan", "-nan", "null", "none", ".", "?"})
+SED = "sed 's/,/./g'"
+_LABEL_NAME = re.compile(
+    r"(^|[^a-z])(is_?)?(outliers?|labels?|targets?|anomal(y|ies|ous)|fault\w*|fraud\w*|class|y)($|[^a-z])"
+)
 _COMMA_NUMBER = re.compile(r"[+-]?[\d.]*,\d+$")
 
 
@@ -53,6 +60,7 @@ class Table:
     index: str | None = None
     outliers: np.ndarray | None = None
     notes: tuple[str, ...] = ()
+    summary: str = ""
 
     @property
     def row_labels(self) -> list[str]:
@@ -66,6 +74,17 @@ def suggest(name: str, options: Iterable[str]) -> str:
     folded = {option.casefold(): option for option in known}
     near = difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.6)
     return f" Did you mean {' or '.join(repr(folded[match]) for match in near)}?" if near else ""
+
+
+def plural(count: int, noun: str) -> str:
+    """Return "1 row", "2 rows"."""
+    return f"{count} {noun}{'s'[: count != 1]}"
+
+
+def through(command: str, source: str) -> str:
+    """Return the shell line that passes the input through `command` before it is analysed."""
+    start = "... | " + command if source == STDIN else f"{command} {shlex.quote(source)}"
+    return f"{start} | fmahal detect -"
 
 
 def brief(names: Sequence[str], limit: int = 8) -> str:
@@ -153,9 +172,25 @@ def choose(
     for j, name in enumerate(chosen):
         X[:, j] = by_name[name]
     _check_finite(raw, X, chosen)
+    if labels is None and not wanted:
+        _note_labels(X, chosen)
     outliers, note = _outlier_mask(raw, labels) if labels is not None else (None, "")
     row_names = _as_text(by_name[index]) if index is not None else None
     return Table(raw.source, X, chosen, row_names, index, outliers, (note,) if note else ())
+
+
+def _note_labels(X: FloatArray, names: list[str]) -> None:
+    """Warn about columns that look like marks of known outliers, of which distances must not know."""
+    for j, name in enumerate(names):
+        if not _LABEL_NAME.search(name.casefold()):
+            continue
+        ones = np.count_nonzero(X[:, j] == 1)
+        if 0 < ones <= 0.3 * len(X) and ones + np.count_nonzero(X[:, j] == 0) == len(X):
+            warnings.warn(
+                f"column {name!r} holds only 0 and 1 and is analysed like the others; if its ones mark known "
+                f"outliers, pass --labels {_join([name])}",
+                stacklevel=2,
+            )
 
 
 def _as_text(column: FloatArray | list[str]) -> list[str]:
@@ -174,7 +209,7 @@ def _text_message(raw: RawTable, name: str, chosen: list[str]) -> str:
     if _COMMA_NUMBER.match(value):
         fix = "Write numbers with a decimal point and without thousands separators"
         if raw.delimiter in (";", "\t", "|"):
-            fix += f", for example: sed 's/,/./g' {raw.source} | fmahal detect -"
+            fix += f", for example: {through(SED, raw.source)}"
         return f"{message}, a number with a comma. {fix}"
     if "\n" in value:
         return f"{message}, a cell of several lines: look for a quote that is not closed."
@@ -210,14 +245,13 @@ def _check_finite(raw: RawTable, X: FloatArray, names: list[str]) -> None:
         for kind, mask in (("missing values (NaN)", np.isnan(X)), ("infinite values", np.isinf(X)))
         if mask.any()
     ]
-    cells = f"{int(bad.sum())} cell" + ("s" if bad.sum() > 1 else "")
-    rows = int(bad.any(axis=1).sum())
+    cells, rows = plural(int(bad.sum()), "cell"), plural(int(bad.any(axis=1).sum()), "row")
     empty = [names[j] for j in np.flatnonzero(bad.all(axis=0))]
     fix = "Remove or impute these rows first (nothing is dropped silently)"
     if len(columns) < len(names) and len(columns) <= 8:
         fix += f", or leave the columns out with --drop {_join(columns)}"
     raise DataError(
-        f"{raw.source} has {' and '.join(kinds)}: {cells} in {rows} row{'s'[: rows > 1]}, first in "
+        f"{raw.source} has {' and '.join(kinds)}: {cells} in {rows}, first in "
         f"{raw.at(row)}, column {name!r}; columns concerned: {brief(columns)}."
         + (f" Nothing at all is in {brief(empty)}." if empty else "")
         + f" {fix}."
@@ -238,16 +272,16 @@ def _outlier_mask(raw: RawTable, name: str) -> tuple[np.ndarray, str]:
         )
     rare = levels[0] if counts[0] < counts[1] else levels[1]
     shown = f"{rare:g}" if values.dtype.kind == "f" else str(rare)
-    return values == rare, f"outliers are the {int(counts.min())} rows with {name} = {shown}, the rarer value"
+    count = int(counts.min())
+    known = "the outlier is the 1 row" if count == 1 else f"outliers are the {count} rows"
+    return values == rare, f"{known} with {name} = {shown}, the rarer value"
 
 
 def check_table(table: Table, *, allow_degenerate: bool = False) -> None:
     """Raise `DataError` on fewer than two rows, and on constant or duplicate columns unless allowed."""
     n = table.X.shape[0]
     if n < 2:
-        raise DataError(
-            f"{table.source} has {n} row{'s'[: n != 1]} of data; a covariance needs at least two."
-        )
+        raise DataError(f"{table.source} has {plural(n, 'row')} of data; a covariance needs at least two.")
     if allow_degenerate:
         return
     constant, twins = degenerate_columns(table.X)

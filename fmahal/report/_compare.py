@@ -28,10 +28,11 @@ class _Column:
 _COLUMNS = {
     "scatter": _Column("Scatter", "Estimator of centre and covariance."),
     "null": _Column("Null law", "Law that turns squared distances into p-values."),
-    "fit_seconds": _Column("Fit", "Time of one fit, distances and p-values included.", seconds, min),
+    "fit_seconds": _Column("Fit", "Time of one fit, distances and p-values included.", seconds),
     "flagged": _Column("Flagged", "Number of rows called outliers.", lambda count: f"{count:,.0f}"),
     "flagged_share": _Column(
-        "Share flagged", "Part of the rows called outliers; near the level when all rows are clean.", percent, unit=1.0
+        "Share flagged", "Part of the rows called outliers; near the level when all rows are clean and the law holds.",
+        percent, unit=1.0,
     ),
     "agreement": _Column(
         "Agreement",
@@ -40,7 +41,15 @@ _COLUMNS = {
         lambda value: f"{value:.2f}",
         unit=1.0,
     ),
-    "found": _Column("Outliers found", "Part of the known outliers that are flagged.", percent, max, 1.0),
+    "found": _Column(
+        "Outliers found", "Part of the known outliers that are flagged; flagging every row finds them all.",
+        percent, unit=1.0,
+    ),
+    "false_alarms": _Column(
+        "Clean rows flagged",
+        "Part of the rows that are not known outliers but are flagged: false alarms. Near the level if the law holds.",
+        percent, unit=1.0,
+    ),
     "auroc": _Column(
         "AUROC",
         "Probability that a known outlier lies farther out than another row; it does not depend on the null law "
@@ -67,7 +76,7 @@ def compare_report(
     rows : sequence of mappings
         One a pair: ``scatter``, ``null``, ``status`` ("ok", "skipped" or "failed"; "ok" when absent), ``reason``
         (text, unless "ok"), and for those that ran any of ``fit_seconds``, ``flagged``, ``flagged_share``,
-        ``agreement``, ``auroc``, ``found`` and further entries. None and NaN are shown as a dash.
+        ``agreement``, ``found``, ``false_alarms``, ``auroc`` and further entries. None and NaN are shown as a dash.
     title : str
         Heading of the page.
     source : str, default=""

@@ -11,7 +11,7 @@ import numpy as np
 from .._typing import ArrayLike, FloatArray
 from ..exceptions import FmahalWarning
 from ..plotting._rows import JudgedRows, judge, row_labels, scatter_facts
-from . import _figures
+from . import _figures, _law
 from ._page import facts_of, number, percent, plural, render, require_jinja2, short
 from ._words import describe_law, limits_of, meaning_of, misfit_of, verdict_of
 
@@ -126,7 +126,7 @@ def detect_report(
         ranked=ranked,
         name_width=max(5, min(20, max(len(part["name"]) for row in ranked for part in row["parts"]))),
         ranked_title="Ranked outliers" if n_flagged else "Farthest rows",
-        ranked_hint=_ranked_hint(rows, len(ranked), numbered=row_names is None and not hasattr(X, "iloc")),
+        ranked_hint=_ranked_hint(rows, len(ranked)) + _numbering(names),
         figures_hint=_figures.hint(rows),
         figures=_figures.figures(rows, names, feature_names),
         meaning=meaning_of(rows),
@@ -164,6 +164,7 @@ def _tiles(rows: JudgedRows) -> list[dict[str, Any]]:
     expected = n * rows.level
     cutoff = rows.common[2]
     scope = "for all rows together" if rows.detector.simultaneous else "a row"
+    chance = "Expected by chance" if _law.law_is_exact(rows.detector) else "Expected if the law held"
     rank, full = scatter_facts(rows.detector).rank, rows.detector.contribution_names_.size
 
     def tile(label: str, shown: Any, unit: str = "", value: Any = None) -> dict[str, Any]:
@@ -171,7 +172,7 @@ def _tiles(rows: JudgedRows) -> list[dict[str, Any]]:
 
     return [
         tile("Flagged rows", f"{k:,}", f"{percent(k / n)} of {n:,}", k),
-        tile("Expected by chance", short(round(expected, 2)), "rows", expected),
+        tile(chance, short(round(expected, 2)), "rows", expected),
         tile("Rows", f"{n:,}", f"in {plural(p, 'column')}", n),
         tile("Rank", f"{rank:,}", "full" if rank == full else f"of {full:,}", rank),
         tile("Level α", short(rows.alpha), scope, rows.alpha),
@@ -179,13 +180,26 @@ def _tiles(rows: JudgedRows) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _ranked_hint(rows: JudgedRows, shown: int, *, numbered: bool) -> str:
+def _numbering(names: Sequence[str]) -> str:
+    """Return how rows are numbered, where their names are their numbers: the command line counts from 1."""
+    for first, text in (
+        (0, " Rows are numbered from 0."),
+        (1, " Rows are numbered from 1; in Python they count from 0."),
+    ):
+        if all(name == str(k) for k, name in enumerate(names, first)):
+            return text
+    return ""
+
+
+def _ranked_hint(rows: JudgedRows, shown: int) -> str:
     k = int(rows.flagged.sum())
     text = f"The {plural(shown, 'row')} with the smallest p-values"
     if k > shown:
         text += f", of {k:,} flagged"
-    text += ". Contributions add up to the squared distance; a negative one pulls the row towards the centre."
-    return text + (" Rows are numbered from 0." if numbered else "")
+    return (
+        text
+        + ". Contributions add up to the squared distance; a negative one pulls the row towards the centre."
+    )
 
 
 def _ranked(
@@ -195,6 +209,7 @@ def _ranked(
     shown = min(top, max(int(rows.flagged.sum()) + _BEYOND, 5))
     order = np.lexsort((-rows.d2, rows.pvalues))[:shown]
     parts = _contributions(rows, order)
+    off = _law.off_subspace(rows.detector, rows.d2, rows.pvalues, rows.law)
     shared, law, _ = rows.common
     beyond = (
         np.asarray(law.sf(shared[order])) == 0
@@ -205,6 +220,7 @@ def _ranked(
             "name": names[i],
             "flagged": bool(rows.flagged[i]),
             "known": known is not None and bool(known[i]),
+            "off": bool(off[i]),
             "d2": float(rows.d2[i]),
             "distance": float(np.sqrt(rows.d2[i])),
             "pvalue": float(rows.pvalues[i]),

@@ -8,9 +8,8 @@ import numpy as np
 from scipy.stats import binom
 
 from ..plotting._rows import JudgedRows, scatter_facts
+from . import _law
 from ._page import percent, plural, short
-
-_LAW_NAMES = {"chi2": "chi-square law", "beta": "scaled Beta law", "f": "scaled F law"}
 
 
 def describe_law(law: Any) -> str:
@@ -30,8 +29,7 @@ def describe_law(law: Any) -> str:
 
 def law_name(rows: JudgedRows) -> str:
     """Return the name of the law of the rows at hand, for use in a sentence."""
-    family = getattr(getattr(rows.law, "dist", None), "name", None)
-    return _LAW_NAMES.get(str(family), f"law of {type(rows.detector.null_).__name__}")
+    return _law.law_name(rows.law, rows.detector.null_)
 
 
 def verdict_of(rows: JudgedRows, known: np.ndarray | None) -> Any:
@@ -70,10 +68,13 @@ def _recall(known: np.ndarray, flagged: np.ndarray) -> str:
 
 
 def _expectation(rows: JudgedRows, n: int) -> str:
+    condition = "If no row were an outlier"
+    if not _law.law_is_exact(rows.detector):
+        condition += f" and the {law_name(rows)} held"
     if rows.detector.simultaneous:
-        return f"If no row were an outlier, any row at all would be flagged with probability {rows.alpha:g}."
+        return f"{condition}, any row at all would be flagged with probability {rows.alpha:g}."
     expected = n * rows.level
-    return f"If no row were an outlier, about {short(round(expected, 1 if expected >= 1 else 2))} would be flagged."
+    return f"{condition}, about {short(round(expected, 1 if expected >= 1 else 2))} would be flagged."
 
 
 def misfit_of(rows: JudgedRows) -> str | None:
@@ -145,8 +146,13 @@ def limits_of(rows: JudgedRows) -> list[str]:
             "whatever its distance."
         )
     if not detector.simultaneous and rows.d2.size * rows.level >= 1:
-        limits.append(
-            f"At this level about {100 * rows.level:.3g}% of clean rows are flagged by chance. For a guarantee over "
-            "all rows together use simultaneous=True."
-        )
+        share = f"about {100 * rows.level:.3g}% of clean rows"
+        if _law.law_is_exact(detector):
+            text = f"At this level {share} are flagged by chance."
+        else:
+            text = (
+                f"If the {law_name(rows)} held, {share} would be flagged by chance at this level. It is an "
+                "approximation here: the share can be far from that."
+            )
+        limits.append(f"{text} To bound the chance of any false alarm among all rows use simultaneous=True.")
     return limits

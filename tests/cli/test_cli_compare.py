@@ -8,7 +8,7 @@ from sklearn.metrics import jaccard_score, roc_auc_score
 
 from fmahal import EmpiricalCovariance, MahalanobisDetector, NormalTheoryNull
 from fmahal._registry import nulls, scatters
-from fmahal.cli._pairs import auroc, jaccard
+from fmahal.cli._pairs import _timed, auroc, jaccard
 from fmahal.datasets import load_dataset
 
 CHEAP = ("--scatter", "empirical,ledoit-wolf")
@@ -124,7 +124,7 @@ def test_quick_parameters_are_used(run, registered, csv_file):
 
     registered(nulls, "counting", Counting, quick={"n_replicates": 99})
     assert run("compare", csv_file, "--scatter", "empirical")[0] == 0
-    assert seen == [99]
+    assert set(seen) == {99}
 
 
 def test_scatters_that_do_not_apply_are_listed(run, write, as_csv):
@@ -154,6 +154,34 @@ def test_labels_of_a_file(run, write, X):
     assert "AUROC" in text
     assert "bad = 1" in text
     assert "AUROC" not in run("compare", write("\n".join(lines)), *CHEAP)[1]
+
+
+def test_clean_rows_flagged_are_the_false_alarms(run, tmp_path):
+    pytest.importorskip("jinja2")
+    data, report = load_dataset("hbk"), tmp_path / "r.html"
+    call = ("hbk", "--scatter", "empirical,mcd", "--null", "chi2", "--alpha", "0.5")
+    pairs = records(run, *call)["pairs"]
+    flagged = MahalanobisDetector(EmpiricalCovariance(), "chi2", alpha=0.5).fit(data.data).labels_ == -1
+    assert pairs[0]["false_alarms"] == flagged[~data.outliers].mean() > 0
+    code, text, _ = run("compare", *call, "--report", report)
+    assert code == 0
+    assert "at level 0.5 about 50.0 % if the law held" in text
+    heading = next(line for line in text.splitlines() if line.startswith("scatter"))
+    page = report.read_text()
+    columns = re.findall(r'<th scope="col"[^>]*>([^<]*)</th>', page)
+    assert re.split(r"\s{2,}", heading)[-3:] == ["outliers found", "clean rows flagged", "AUROC"]
+    assert columns[-3:] == ["Outliers found", "Clean rows flagged", "AUROC"]
+    assert f'data-heading="Clean rows flagged" class="num" data-value="{pairs[0]["false_alarms"]}"' in page
+    assert re.findall(r"<b>([^<]*)</b>", page) == [f"{pairs[1]['auroc']:.3f}"]  # nothing else can be best
+    unlabelled = records(run, "wine", "--scatter", "empirical")["pairs"]
+    assert all(pair["false_alarms"] is None for pair in unlabelled)
+
+
+def test_short_runs_are_timed_by_their_median():
+    times = iter([0.9, 0.1, 0.2])
+    assert _timed(lambda: ("result", next(times))) == ("result", 0.2)
+    times = iter([1.5])
+    assert _timed(lambda: ("result", next(times))) == ("result", 1.5)
 
 
 def test_table_and_report_are_written(run, csv_file, tmp_path):

@@ -211,10 +211,112 @@ def test_an_interruption_removes_the_temporary_file(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def test_top_columns_leave_out_those_that_take_away(X):
+def test_top_columns_are_the_largest_with_their_sign(X):
     detector = MahalanobisDetector(EmpiricalCovariance()).fit(X)
     parts = detector.contributions(X)
-    for row, causes in zip(parts, top_columns(detector, X, list("abcd"))):
-        expected = [j for j in np.argsort(-row) if row[j] > 0][:3]
-        assert [name for name, _ in causes] == ["abcd"[j] for j in expected]
+    names = list("abcd")
+    signed, adding = (top_columns(detector, X, names, adding=only) for only in (False, True))
+    for row, causes, raised in zip(parts, signed, adding):
+        expected = np.argsort(-np.abs(row))[:3]
+        assert [name for name, _ in causes] == [names[j] for j in expected]
         np.testing.assert_allclose([share for _, share in causes], row[expected] / row.sum(), rtol=1e-12)
+        assert [name for name, _ in raised] == [names[j] for j in np.argsort(-row) if row[j] > 0][:3]
+    assert any(share < 0 for causes in signed for _, share in causes)
+
+
+def test_contributions_carry_signs_and_their_heading_says_what_they_are(run, csv_file, X):
+    _, text, _ = run("detect", csv_file, *SAMPLE)
+    assert "(shares of d2, above 100% where others are negative)" in text
+    detector = MahalanobisDetector(EmpiricalCovariance()).fit(X)
+    shares = detector.contributions(X)[17] / detector.d2_[17]
+    body = next(line for line in text.splitlines() if line.split()[:1] == ["18"])
+    for j in np.argsort(-np.abs(shares))[:3]:
+        assert abs(shares[j]) < 0.005 or f"{'abcd'[j]} {100 * shares[j]:+.0f}%" in body
+
+
+def test_expected_number_is_hedged_unless_the_law_is_exact(run, csv_file):
+    assert "0.6 expected if no row were an outlier." in run("detect", csv_file, *SAMPLE)[1]
+    for options in (
+        ("--scatter", "mcd"),
+        ("--scatter", "mcd", "--null", "chi2"),
+        (*SAMPLE, "--null", "chi2"),
+    ):
+        assert "0.6 expected if the chi-square law held." in run("detect", csv_file, *options)[1]
+    _, text, _ = run("detect", csv_file, "--scatter", "mcd", "--simultaneous")
+    assert "any false alarm has probability 0.01 if the chi-square law held." in text
+
+
+def test_the_calibration_note_is_short_and_comes_after_the_table(csv_file, capfd, monkeypatch):
+    import sys
+
+    from fmahal.cli import main
+
+    monkeypatch.setattr(sys, "stderr", sys.stdout)
+    assert main(["detect", str(csv_file)]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert lines[-1] == (
+        "note: The p-values are approximate: the chi-square law is not exact for MinCovDet. Read them as a ranking; "
+        "--scatter empirical gives exact ones, --null chi2 silences this note."
+    )
+    assert sum(line.startswith("note:") for line in lines) == 1
+
+
+def test_rows_off_the_subspace_are_marked(run, write, tmp_path):
+    pytest.importorskip("jinja2")
+    rng = np.random.default_rng(4)
+    X = rng.normal(size=(60, 3))
+    X[:, 2] = X[:, 0] + X[:, 1]
+    X[7, 2] += 1.0
+    path = write("\n".join(["a,b,c", *(",".join(map(repr, row)) for row in X.tolist())]))
+    report = tmp_path / "r.html"
+    code, text, _ = run("detect", path, "--scatter", "mcd", "--null", "chi2", "--report", report)
+    assert code == 0
+    (body,) = [line for line in text.splitlines() if "off the subspace" in line]
+    assert body.split()[0] == "8"
+    assert body.split()[2] == "0"
+    assert report.read_text().count("<small>off the subspace</small>") == 1
+    outliers = json.loads(run("detect", path, "--scatter", "mcd", "--null", "chi2", "--json")[1])["outliers"]
+    assert [row["row"] for row in outliers if row["off_subspace"]] == [8]
+
+
+@pytest.mark.parametrize("command", ["detect", "compare"])
+def test_columns_that_look_like_labels_are_noted(run, write, X, command):
+    mark = [int(k == 17) for k in range(len(X))]
+    half = [k % 2 for k in range(len(X))]
+    body = [",".join(map(repr, [*row, a, b, a])) for row, a, b in zip(X[:, :3].tolist(), mark, half)]
+    path = write("\n".join(["a,b,c,is_outlier,target,polygon", *body[:-1], body[-1]]))
+    options = ("--scatter", "ledoit-wolf", "--null", "chi2", "--allow-degenerate")
+    _, _, err = run(command, path, *options)
+    assert err.count("--labels is_outlier") == 1
+    assert "--labels target" not in err  # half of the rows
+    assert "--labels polygon" not in err
+    assert "--labels" not in run(command, path, *options, "--labels", "is_outlier")[2]
+
+
+def test_a_data_set_analyses_without_its_constant_columns(run):
+    cheap = ("--scatter", "ledoit-wolf", "--null", "chi2", "--json")
+    code, text, _ = run("detect", "digits", *cheap)
+    assert (code, json.loads(text)["columns"]) == (0, 61)
+    assert json.loads(run("detect", "digits", *cheap, "--allow-degenerate")[1])["columns"] == 64
+    text = run("detect", "digits", *cheap[:-1])[1]
+    assert "3 constant columns left out: 'pixel_0_0', 'pixel_4_0', 'pixel_4_7'" in text
+
+
+def test_the_report_describes_a_data_set_and_numbers_rows_from_1(run, tmp_path):
+    pytest.importorskip("jinja2")
+    report = tmp_path / "r.html"
+    assert run("detect", "wine", *SAMPLE, "--report", report)[0] == 0
+    page = report.read_text()
+    assert '<p class="source">Chemical analysis of wines from three cultivars</p>' in page
+    assert "Rows are numbered from 1; in Python they count from 0." in page
+
+
+def test_one_known_outlier_is_singular(run, write, X):
+    rows = [",".join(map(repr, row)) + f",{int(k == 17)}" for k, row in enumerate(X[:, :2].tolist())]
+    path = write("\n".join(["a,b,bad", *rows]))
+    _, text, _ = run("detect", path, *SAMPLE, "--columns", "a", "--labels", "bad")
+    assert "60 rows, 1 column, " in text
+    assert "the outlier is the 1 row with bad = 1" in text
+    assert "Of 1 known outlier " in text
+    _, text, _ = run("compare", path, *SAMPLE, "--labels", "bad")
+    assert "1 known outlier, level" in text

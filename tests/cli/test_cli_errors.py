@@ -1,5 +1,7 @@
 """Bad input: exit code 2, one message that names the place and the way out, nothing on standard output."""
 
+import io
+
 import numpy as np
 import pytest
 
@@ -31,6 +33,18 @@ def test_bad_tables(refused, write, text, expected):
     message = refused("detect", write(text))
     for part in expected:
         assert part in message
+
+
+def test_hints_for_standard_input_are_commands(refused, monkeypatch, write):
+    class Stdin:
+        buffer = io.BytesIO(b"a;b\n1,5;2,5\n3,5;7\n")
+
+    monkeypatch.setattr("sys.stdin", Stdin)
+    assert refused("detect", "-").endswith("for example: ... | sed 's/,/./g' | fmahal detect -")
+    Stdin.buffer = io.BytesIO("na\xefve,b\n1,2\n".encode("latin-1"))
+    assert refused("detect", "-").endswith("for example: ... | iconv -f latin1 -t utf-8 | fmahal detect -")
+    path = write("a;b\n1,5;2,5\n3,5;7\n", "two words.csv")
+    assert refused("detect", path).endswith(f"sed 's/,/./g' '{path}' | fmahal detect -")
 
 
 def test_wrong_delimiter(refused, write):

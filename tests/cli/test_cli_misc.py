@@ -101,6 +101,21 @@ def test_warnings_become_notes_once(capsys):
     assert capsys.readouterr().err == "note: same thing\n"
 
 
+def test_warnings_of_scikit_learn_about_singular_fits_are_one_line(capsys):
+    with _console.notes_on_stderr():
+        for k in range(3):
+            text = (
+                f"Determinant has increased; this should not happen: log(det) > log(previous_det) ({k} > 0)."
+            )
+            warnings.warn(text, RuntimeWarning, stacklevel=1)
+        warnings.warn(
+            "The covariance matrix associated to your dataset is not full rank", UserWarning, stacklevel=1
+        )
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert "nearly collinear" in err
+
+
 def test_notes_fold_on_a_terminal(monkeypatch):
     monkeypatch.setattr(sys, "stderr", Terminal())
     monkeypatch.setenv("COLUMNS", "60")

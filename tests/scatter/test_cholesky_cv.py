@@ -16,6 +16,7 @@ def test_scores_are_held_out_gaussian_log_likelihoods():
     X = ar1(60, 8)
     fit = ModifiedCholeskyCV(bandwidths=[1, 3], alphas=[0.1], cv=3).fit(X)
     kwargs = [{"bandwidth": 1}, {"bandwidth": 3}, {"penalty": "l2", "alpha": 0.1}]
+    kwargs = [options | {"variance": "loo"} for options in kwargs]
     for i, (train, test) in enumerate(KFold(3).split(X)):
         for k, options in enumerate(kwargs):
             one = ModifiedCholesky(**options).fit(X[train])
@@ -34,7 +35,8 @@ def test_finds_the_bandwidth_of_an_ar1_chain_and_refits_on_all_rows():
     fit = ModifiedCholeskyCV().fit(X)
     assert fit.bandwidth_ == 1
     assert fit.penalty_ is None
-    np.testing.assert_allclose(fit.mahalanobis(X), ModifiedCholesky(bandwidth=1).fit(X).mahalanobis(X))
+    one = ModifiedCholesky(bandwidth=1, variance="loo").fit(X)
+    np.testing.assert_allclose(fit.mahalanobis(X), one.mahalanobis(X))
     assert fit.sequential_contributions(X).shape == X.shape
 
 
@@ -74,6 +76,31 @@ def test_several_orders_and_jobs():
     two = ModifiedCholeskyCV(n_orders=3, random_state=0, n_jobs=2).fit(X)
     assert one.whitener_.kind == "stacked"
     np.testing.assert_allclose(one.mahalanobis(X), two.mahalanobis(X), rtol=1e-10)
+
+
+def test_auto_variance_keeps_new_distances_calibrated_where_mle_inflates_them():
+    X, new = ar1(50, 200), ar1(400, 200, seed=1)
+    ratio = {
+        v: ModifiedCholeskyCV(bandwidths=[3], alphas=[], variance=v).fit(X).mahalanobis(new).mean() / 200
+        for v in ("auto", "mle")
+    }
+    assert ratio["auto"] == pytest.approx(1.0, rel=0.08)
+    assert ratio["mle"] > 1.15
+
+
+@pytest.mark.parametrize("rule", ["bic", "rcm"])
+def test_an_order_is_searched_once_a_fold_and_gives_the_scores_of_searching_each_time(rule, monkeypatch):
+    from fmahal.scatter import cholesky
+
+    calls = []
+    search = getattr(cholesky, f"order_{rule}")
+    monkeypatch.setattr(cholesky, f"order_{rule}", lambda Z: calls.append(1) or search(Z))
+    X = ar1(60, 12)[:, np.random.default_rng(0).permutation(12)]
+    fit = ModifiedCholeskyCV(bandwidths=[1, 2], alphas=[0.1], cv=3, order=rule).fit(X)
+    assert len(calls) == 3 + 1  # the last for the final fit
+    train, test = next(KFold(3).split(X))
+    one = ModifiedCholesky(bandwidth=1, order=rule, variance="loo").fit(X[train])
+    assert fit.cv_results_["split0_test_score"][0] == pytest.approx(one.score(X[test]), rel=1e-10)
 
 
 def test_is_registered_under_its_name():
