@@ -8,14 +8,17 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import numba
+import numpy as np
 from numba.core import config as _config
 
 # Never fastmath=True: it would let the compiler assume that NaN and infinity do not occur, and they must be seen.
 _FLAGS = {"reassoc", "contract", "arcp", "nsz"}
 _CACHE = os.environ.get("FMAHAL_CACHE", "1").lower() not in {"0", "false", "off", "no"}
+SMALL = 20_000  # array entries below which waking a second thread costs more than it does
 _KERNEL_MODULES = ("quadform", "sequences", "regression", "lasso", "hierarchy")
 _warmups: list[Callable[[], None]] = []
 
@@ -56,16 +59,26 @@ def jit(function: Callable[..., Any] | None = None, *, parallel: bool = False) -
         compiled = numba.njit(cache=_CACHE, **options)(function)
     except RuntimeError:  # no place on disk can hold the cache
         compiled = numba.njit(cache=False, **options)(function)
-    if not parallel or _launch_lock is None:
-        return compiled
+    return _launcher(function, compiled) if parallel else compiled
+
+
+def _launcher(function: Callable[..., Any], compiled: Any) -> Callable[..., Any]:
+    """Call a parallel kernel on as many threads as its arrays are worth, one launch at a time where that is needed."""
 
     @functools.wraps(function)
-    def locked(*args: Any) -> Any:
-        with _launch_lock:
-            return compiled(*args)
+    def launch(*args: Any) -> Any:
+        with _launch_lock or nullcontext():
+            if sum(a.size for a in args if isinstance(a, np.ndarray)) >= SMALL:
+                return compiled(*args)
+            before = numba.get_num_threads()
+            numba.set_num_threads(1)
+            try:
+                return compiled(*args)
+            finally:
+                numba.set_num_threads(before)
 
-    locked.compiled = compiled  # type: ignore[attr-defined]
-    return locked
+    launch.compiled = compiled  # type: ignore[attr-defined]
+    return launch
 
 
 def warms(function: Callable[[], None]) -> Callable[[], None]:
