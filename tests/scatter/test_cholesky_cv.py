@@ -30,6 +30,23 @@ def test_scores_are_held_out_gaussian_log_likelihoods():
     assert fit.cv_results_["rank_test_score"][mean.argmax()] == 1
 
 
+@pytest.mark.parametrize("variance", ["auto", "mle", "unbiased", "loo"])
+@pytest.mark.parametrize(
+    "options", [{}, {"order": "rcm"}, {"order": np.arange(29, -1, -1)}, {"assume_centered": True}]
+)
+def test_one_sweep_gives_the_scores_of_fits_one_by_one(variance, options, monkeypatch):
+    X = ar1(300, 30) * np.logspace(-3, 3, 30)
+    X[:, 7] = X[:, 6]
+    X[:, 20] += X[:, 19] + X[:, 18]
+    kwargs = {"bandwidths": [0, 1, 2, 5, 9, 20], "alphas": [], "variance": variance, **options}
+    swept = ModifiedCholeskyCV(**kwargs).fit(X)
+    monkeypatch.setattr("fmahal.scatter.cholesky_cv.WIDEST_SWEEP", -1)
+    singly = ModifiedCholeskyCV(**kwargs).fit(X)
+    np.testing.assert_allclose(
+        swept.cv_results_["mean_test_score"], singly.cv_results_["mean_test_score"], rtol=1e-7
+    )
+
+
 def test_finds_the_bandwidth_of_an_ar1_chain_and_refits_on_all_rows():
     X = ar1(200, 30)
     fit = ModifiedCholeskyCV().fit(X)

@@ -33,7 +33,9 @@ def test_wide_spectra_with_more_columns_than_rows(small, seed):
     Q = np.linalg.qr(g.normal(size=(p, n)))[0]
     A = g.normal(size=(n, n)) * np.r_[np.ones(3), np.full(n - 3, small)] @ Q.T
     Y = g.normal(size=(6, n)) * np.r_[np.zeros(3), np.ones(n - 3)] @ Q.T + A.mean(axis=0)
-    np.testing.assert_allclose(LedoitWolf().fit(A).mahalanobis(Y), sk.LedoitWolf().fit(A).mahalanobis(Y), rtol=1e-9)
+    np.testing.assert_allclose(
+        LedoitWolf().fit(A).mahalanobis(Y), sk.LedoitWolf().fit(A).mahalanobis(Y), rtol=1e-9
+    )
     S = np.cov(A.T, bias=True)
     S += 1e-4 * np.trace(S) / p * np.eye(p)
     gap = Y - A.mean(axis=0)
