@@ -12,8 +12,9 @@ import numpy as np
 from numba import prange
 
 from ._jit import jit, warms
-from .working_set import FIRST, SINGULAR, dot, factorise, grow, largest, new_row, solve
+from .working_set import FIRST, SINGULAR, dot, factorise, grow, largest, new_row, refresh, slide, solve
 
+FAR = 1e3  # times x
 LANES = 64  # interleaved groups of rows: each mixes long and short ones, so that threads end together
 
 
@@ -119,10 +120,10 @@ def set_multiplier(row):
 
 @jit
 def sweep(row, alpha, free):
-    """One pass of coordinate descent over the working set: largest scaled change, and whether a sign changed."""
+    """One pass of coordinate descent over the working set; returns the largest scaled change."""
     m = row.count[0]
     coef, slope = row.coef, row.slope
-    moved, flipped = 0.0, False
+    moved = 0.0
     for i in range(m):
         square, old = row.gram[i, i], coef[i]
         z = slope[i] + square * old
@@ -133,7 +134,6 @@ def sweep(row, alpha, free):
             new = (z + alpha) / square
         step = new - old
         if step != 0.0:
-            flipped = flipped or np.sign(new) != np.sign(old)
             coef[i] = new
             source = row.gram[i]
             for k in range(m):
@@ -142,14 +142,15 @@ def sweep(row, alpha, free):
     if free:
         moved = max(moved, set_multiplier(row))
     row.count[2] += 1
-    return moved, flipped
+    return moved
 
 
 @jit
 def support_solution(row, alpha, free):
-    """Minimise over the nonzero members with their signs held: into scratch[0]; returns x, or NaN if there is none.
+    """Minimise over the nonzero members with their signs held: into scratch[0]; returns x.
 
-    b = x u + v with u = -G^{-1} g, v = -alpha G^{-1} s; a free x then solves (g_jj + g'u) x + g'v = 1/x.
+    b = x u + v with u = -G^{-1} g, v = -alpha G^{-1} s; a free x then solves (g_jj + g'u) x + g'v = 1/x. Without
+    curvature and with g'v <= 0 the l1 norm falls as x grows, until a coefficient meets zero: x is a far point.
     """
     a = row.count[1]
     u, v = row.scratch[0], row.scratch[1]
@@ -169,10 +170,11 @@ def support_solution(row, alpha, free):
     for c in range(a):
         curvature += row.cross[row.order[c]] * u[c]
         tilt += row.cross[row.order[c]] * v[c]
-    if not curvature > SINGULAR * row.diag[1]:
-        return np.nan
-    root = np.sqrt(tilt * tilt + 4.0 * curvature)
-    x = 2.0 / (tilt + root) if tilt > 0.0 else (root - tilt) / (2.0 * curvature)
+    if not curvature > SINGULAR * row.diag[1]:  # variable j is a combination of the members
+        x = 1.0 / tilt if tilt > 0.0 else FAR * x
+    else:
+        root = np.sqrt(tilt * tilt + 4.0 * curvature)
+        x = 2.0 / (tilt + root) if tilt > 0.0 else (root - tilt) / (2.0 * curvature)
     for c in range(a):
         u[c] = x * u[c] + v[c]
     return x
@@ -182,15 +184,15 @@ def support_solution(row, alpha, free):
 def finish(row, alpha, free):
     """Jump to the minimum on the current signs, or to the first sign change on the way there.
 
-    Returns 1 when the jump was complete, 0 when it ended at a zero (a coefficient leaves), -1 when the members
-    are dependent and nothing was done. Either jump lowers the objective, which is convex and smooth on the way.
+    Returns whether the jump was complete; if not, it ended at a zero and a coefficient has left. No jump raises the
+    objective, which is convex and smooth on the way.
     """
-    if not factorise(row):
-        return -1
+    dependent = factorise(row)
+    if dependent >= 0:
+        slide(row, dependent)
+        return False
     x = support_solution(row, alpha, free)
-    if np.isnan(x):
-        return -1
-    a, m = row.count[1], row.count[0]
+    a = row.count[1]
     goal = row.scratch[0]
     share, leaves = 1.0, -1
     for c in range(a):
@@ -205,45 +207,23 @@ def finish(row, alpha, free):
     if leaves >= 0:
         row.coef[leaves] = 0.0
     row.diag[0] += share * (x - row.diag[0])
-    for k in range(m):
-        row.slope[k] = -row.diag[0] * row.cross[k]
-    for c in range(a):
-        b, source = row.coef[row.order[c]], row.gram[row.order[c]]
-        for k in range(m):
-            row.slope[k] -= b * source[k]
-    return 1 if leaves < 0 else 0
+    refresh(row)
+    return leaves < 0
 
 
 @jit
 def descend(row, alpha, free, small, last):
-    """Minimise over the working set: a pass of coordinate descent for the signs, then a linear system, in turn.
-
-    When members in use are dependent there is no system to solve, and only passes that change no sign are followed by
-    another attempt, ever more of them.
-    """
-    m = row.count[0]
-    calm, wait = 0, 0
+    """Minimise over the working set: a pass of coordinate descent for the signs, then linear systems, in turn."""
     while row.count[2] < last:
-        moved, flipped = sweep(row, alpha, free)
-        if moved <= small:
+        if sweep(row, alpha, free) <= small:
             return
-        calm = 0 if flipped else calm + 1
-        if calm < wait:
-            continue
-        status = finish(row, alpha, free)
-        while (
-            status == 0
-        ):  # each turn takes a coefficient out; passes in between would let collinear ones back in
-            status = finish(row, alpha, free)
-        calm = 0
-        if status < 0:
-            wait = 2 * wait + 1
-        elif status > 0:
-            outside = False
-            for i in range(m):
-                outside = outside or (row.coef[i] == 0.0 and abs(row.slope[i]) > alpha)
-            if not outside:
-                return
+        while not finish(row, alpha, free):  # no passes in between: they would let collinear members back in
+            pass
+        outside = False
+        for i in range(row.count[0]):
+            outside = outside or (row.coef[i] == 0.0 and abs(row.slope[i]) > alpha)
+        if not outside:
+            return
 
 
 @jit

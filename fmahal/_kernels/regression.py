@@ -249,7 +249,8 @@ def banded_regression(X, location, inverse, root, k, settings, coef, stats):
             if loo or (size > 0 and (share < SHARP or rss < SHARP * gram[a, 0] or ridge > 0.0)):
                 refine[a] = True
                 any_refine = True
-            stats[low + a, 1] = size
+            for i in range(size):  # live pivots: what others determine uses nothing up
+                stats[low + a, 1] += 1.0 if L[i, i] > 0.0 else 0.0
         if any_refine:
             _refine_tile(X, location, inverse, root, settings, coef, stats, low, lead, gram, refine)
 
@@ -387,15 +388,16 @@ def banded_path(train, test, location, inverse, bands, settings, scores):
                         tile, a, L[a - lead], q[a - lead], bands, centred / n, v, e, h, own[a - lead]
                     )
         for a in range(lead, width):
-            rss, done = gram[a, 0], 0
+            rss, done, live = gram[a, 0], 0, 0.0
             for b in range(bands.size):
                 size = min(bands[b], a)
                 for i in range(done, size):
                     rss -= q[a - lead, i] ** 2
+                    live += 1.0 if L[a - lead, i, i] > 0.0 else 0.0
                 done = max(done, size)
                 var = rss / n
                 if kind == 1.0:
-                    var = rss / max(n - centred - size, 1.0)
+                    var = rss / max(n - centred - live, 1.0)
                 elif kind == 2.0:
                     var = own[a - lead, b] / n
                 var = max(var, floor)

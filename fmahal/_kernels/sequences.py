@@ -15,8 +15,8 @@ COLUMNS = 256
 
 
 @jit(parallel=True)
-def banded_sqnorm(X, location, band, precision, out):
-    """Squared norms of banded innovations, weighted by `precision` = 1 / s_j^2. O(n p k), memory O(k) a thread."""
+def banded_sqnorm(X, location, band, inverse, out):
+    """Squared norms of banded innovations, divided by s_j; `inverse` = 1 / s_j. O(n p k), memory O(k) a thread."""
     n, p = X.shape
     k = band.shape[1]
     for block in prange((n + ROWS - 1) // ROWS):
@@ -50,7 +50,8 @@ def banded_sqnorm(X, location, band, precision, out):
                         e[r] -= c0 * tile[row - t - 1, r]
                     t += 1
                 for r in range(ROWS):
-                    total[r] += precision[j] * e[r] * e[r]
+                    z = e[r] * inverse[j]
+                    total[r] += z * z
         for r in range(width):
             out[first + r] = total[r]
 
@@ -95,8 +96,8 @@ def banded_color(Z, band, scale, out):
 
 
 @jit(parallel=True)
-def sequential_sqnorm(X, location, dual, columns, precision, out):
-    """Squared norms of implicit innovations, weighted by `precision`. O(n p m), m fitted rows; memory O(m)."""
+def sequential_sqnorm(X, location, dual, columns, inverse, out):
+    """Squared norms of implicit innovations, divided by s_j. O(n p m), m fitted rows; memory O(m)."""
     n, p = X.shape
     m = dual.shape[1]
     for block in prange((n + ROWS - 1) // ROWS):
@@ -131,7 +132,8 @@ def sequential_sqnorm(X, location, dual, columns, precision, out):
                     running[i, r] += v0 * x[r]
                 i += 1
             for r in range(ROWS):
-                total[r] += precision[j] * e[r] * e[r]
+                z = e[r] * inverse[j]
+                total[r] += z * z
         for r in range(width):
             out[first + r] = total[r]
 

@@ -7,7 +7,7 @@ import numpy as np
 from ._jit import jit
 
 FIRST = 32  # members of a working set to begin with
-SINGULAR = 1e-11  # pivot over diagonal below which the members count as dependent
+SINGULAR = 1e-12  # pivot over diagonal below which the members count as dependent
 
 
 class Row(NamedTuple):
@@ -99,7 +99,7 @@ def largest(a):
 def factorise(row):
     """Bring the factor up to date with the nonzero members: drop from the first that left, append the new ones.
 
-    Returns False at a member that depends on those before it. O(a^2) a new member.
+    Returns the first member that depends on those before it, or -1. O(a^2) a new member.
     """
     m = row.count[0]
     held = row.scratch[2]
@@ -122,12 +122,12 @@ def factorise(row):
             line[c] = value
             pivot -= value * value
         if not pivot > SINGULAR * row.gram[i, i]:
-            return False
+            return i
         line[kept] = np.sqrt(pivot)
         row.order[kept] = i
         kept += 1
         row.count[1] = kept
-    return True
+    return -1
 
 
 @jit
@@ -139,3 +139,49 @@ def solve(row, a, rhs):
         rhs[i] /= row.factor[i, i]
         for k in range(i):
             rhs[k] -= row.factor[i, k] * rhs[i]
+
+
+@jit
+def refresh(row):
+    """Recompute the negative gradient at the members from their coefficients. O(m a)."""
+    m = row.count[0]
+    for k in range(m):
+        row.slope[k] = -row.diag[0] * row.cross[k]
+    for i in range(m):
+        b, source = row.coef[i], row.gram[i]
+        if b != 0.0:
+            for k in range(m):
+                row.slope[k] -= b * source[k]
+
+
+@jit
+def slide(row, dependent):
+    """Take one coefficient out along a direction on which the fit does not change and the l1 norm does not grow.
+
+    The member `dependent`, at which `factorise` stopped, is a combination of those in the factor.
+    """
+    a = row.count[1]
+    v = row.scratch[0]
+    for c in range(a):
+        v[c] = row.factor[a, c]
+    for c in range(a - 1, -1, -1):
+        v[c] /= row.factor[c, c]
+        for k in range(c):
+            v[k] -= row.factor[c, k] * v[c]
+    growth = -np.sign(row.coef[dependent])
+    for c in range(a):
+        growth += v[c] * np.sign(row.coef[row.order[c]])
+    way = -1.0 if growth > 0.0 else 1.0
+    length, leaves = np.inf, dependent
+    for c in range(a + 1):
+        i = row.order[c] if c < a else dependent
+        rate = way * v[c] if c < a else -way
+        if row.coef[i] * rate < 0.0 and -row.coef[i] / rate < length:
+            length, leaves = -row.coef[i] / rate, i
+    if length == np.inf:  # rounding hid the crossing
+        length = 0.0
+    for c in range(a):
+        row.coef[row.order[c]] += length * way * v[c]
+    row.coef[dependent] -= length * way
+    row.coef[leaves] = 0.0
+    refresh(row)

@@ -54,7 +54,7 @@ class Banded(Structure):
 
     def sqnorm(self, X: FloatArray, location: FloatArray | None, out: FloatArray) -> None:
         origin = np.zeros(X.shape[1]) if location is None else location
-        banded_sqnorm(readonly(X), readonly(origin), self.band, readonly(self.scale**-2.0), out)
+        banded_sqnorm(readonly(X), readonly(origin), self.band, readonly(1.0 / self.scale), out)
 
     def scaled(self, factor: float) -> Banded:
         return Banded(self.band, self.scale * np.sqrt(factor))

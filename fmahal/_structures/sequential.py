@@ -58,8 +58,8 @@ class Sequential(Structure):
 
     def sqnorm(self, X: FloatArray, location: FloatArray | None, out: FloatArray) -> None:
         origin = np.zeros(X.shape[1]) if location is None else location
-        precision = readonly(self.scale**-2.0)
-        sequential_sqnorm(readonly(X), readonly(origin), self.dual, self.columns, precision, out)
+        inverse = readonly(1.0 / self.scale)
+        sequential_sqnorm(readonly(X), readonly(origin), self.dual, self.columns, inverse, out)
 
     def scaled(self, factor: float) -> Sequential:
         return Sequential(self.dual, self.columns, self.scale * np.sqrt(factor))

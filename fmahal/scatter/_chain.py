@@ -12,27 +12,66 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
-from scipy.linalg import blas, lapack
+from scipy.linalg import blas, lapack, qr
 
-from .._kernels.regression import banded_regression
+from .._kernels.regression import SHARP, banded_regression
 from .._structures import Banded, Sequential, Structure, Triangular
 from .._typing import FloatArray
 from .._validation import readonly
 from ._blas import one_blas_thread
 
 VARIANCE_FLOOR = 1e-10  # of the marginal variance of a variable
+LEAST_RIDGE = 1e-7  # of the mean column variance: a smaller one leaves too few digits in the n x n form
 LEVERAGE_FLOOR = 1e-8  # 1 - h below it is rounding
 
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of a table, ready to be standardised: location m, scale s, roots of the row weights."""
+    """The columns of a table, ready to be standardised.
+
+    Attributes
+    ----------
+    X : ndarray of shape (n, p)
+        Rows.
+    location, scale : ndarray of shape (p,)
+        m and s: standardised columns are root (x - m) / s.
+    root : ndarray of shape (n,)
+        Roots of the row weights, which sum to n.
+    centred : bool
+        Whether m is the mean.
+    marginal : ndarray of shape (p,) or None
+        Units of the columns, standard deviations or the magnitude of constant ones; None: `scale`.
+    constant : ndarray of shape (p,) or None
+        Columns whose spread is rounding: standardised to zero, so that they predict nothing.
+    """
 
     X: FloatArray
     location: FloatArray
     scale: FloatArray
     root: FloatArray
     centred: bool = True
+    marginal: FloatArray | None = None
+    constant: np.ndarray | None = None
+
+    @property
+    def units(self) -> FloatArray:
+        """Units of the columns."""
+        return self.scale if self.marginal is None else self.marginal
+
+    @property
+    def inverse(self) -> FloatArray:
+        """1 / s, zero for constant columns."""
+        inverse = 1.0 / self.scale
+        return inverse if self.constant is None else np.where(self.constant, 0.0, inverse)
+
+    def reordered(self, order: np.ndarray) -> Columns:
+        """Return the same columns in another order; a copy."""
+        X = np.ascontiguousarray(self.X[:, order])
+        marginal = None if self.marginal is None else self.marginal[order]
+        constant = None if self.constant is None else self.constant[order]
+        return Columns(
+            X, self.location[order], self.scale[order], self.root, self.centred, marginal, constant
+        )
 
     @property
     def n(self) -> int:
@@ -48,7 +87,7 @@ class Columns:
         """Return (n, q) float64 standardised columns, a fresh array."""
         Z = np.subtract(self.X[:, columns], self.location[columns], dtype=np.float64)
         Z *= self.root[:, None]
-        Z /= self.scale[columns]
+        Z *= self.inverse[columns]
         return Z
 
 
@@ -87,20 +126,15 @@ class Innovations:
     n_iter: int = 1
     converged: bool = True
 
-    def variances(self, kind: str, n: int, scale: FloatArray, centred: bool) -> tuple[FloatArray, np.ndarray]:
-        """Innovation variances in data units, and which of them were lifted to the floor."""
-        if kind == "own":
-            assert self.own is not None
-            value = self.own
-        elif kind == "mle":
-            value = self.rss / n
-        elif kind == "unbiased":
-            value = self.rss / np.maximum(n - (1.0 if centred else 0.0) - self.dof, 1.0)
-        else:
-            assert self.loo is not None
-            value = self.loo
-        low = ~(value > VARIANCE_FLOOR)
-        return np.where(low, VARIANCE_FLOOR, value) * scale**2, low
+    def variances(self, kind: str, n: int, centred: bool) -> FloatArray:
+        """Innovation variances on the standardised scale."""
+        if kind == "mle":
+            return self.rss / n
+        if kind == "unbiased":
+            return self.rss / np.maximum(n - (1.0 if centred else 0.0) - self.dof, 1.0)
+        value = self.own if kind == "own" else self.loo
+        assert value is not None
+        return value
 
 
 def banded(columns: Columns, bandwidth: int, alpha: float, loo: bool) -> Innovations:
@@ -114,7 +148,7 @@ def banded(columns: Columns, bandwidth: int, alpha: float, loo: bool) -> Innovat
     else:
         tolerance = max(n, bandwidth) * np.finfo(np.float64).eps
         settings = np.array([n * alpha, tolerance, float(loo), float(columns.centred)])
-        arrays = [readonly(a) for a in (X, columns.location, 1.0 / columns.scale, columns.root)]
+        arrays = [readonly(a) for a in (X, columns.location, columns.inverse, columns.root)]
         banded_regression(*arrays, bandwidth, readonly(settings), coef, stats)
     for t in range(1, bandwidth + 1):  # back to data units
         coef[t:, t - 1] *= columns.scale[t:] / columns.scale[:-t]
@@ -157,10 +191,16 @@ def dense_regressions(columns: Columns, alpha: float) -> Dense | None:
     gram.flat[:: p + 1] += n * alpha
     size = np.diagonal(gram).copy()
     L, info = lapack.dpotrf(gram, lower=1, clean=1)
+    if info == 0 and np.all(np.diagonal(L) ** 2 > SHARP * size):
+        W = blas.dtrsm(1.0, L, Z.T, lower=1)
+    else:  # the Gram matrix has squared away half of the digits: orthogonalise the columns themselves
+        ridge = np.sqrt(n * alpha) * np.eye(p if alpha > 0 else 0, p)
+        Q, R = qr(np.vstack([Z, ridge]), mode="economic", check_finite=False)
+        signs = np.where(np.diagonal(R) < 0, -1.0, 1.0)
+        L, W = np.asfortranarray(R.T * signs), (Q[:n] * signs).T
     pivots = np.diagonal(L)
-    if info != 0 or np.any(pivots**2 <= 1e3 * max(n, p) * np.finfo(float).eps * size):
+    if np.any(pivots**2 <= 1e3 * max(n, p) * np.finfo(float).eps * size):
         return None
-    W = blas.dtrsm(1.0, L, Z.T, lower=1)
     squares = W**2
     inverse, _ = lapack.dtrtri(L, lower=1)
     T = np.ascontiguousarray(inverse * pivots[:, None])
@@ -199,28 +239,37 @@ def from_factor(columns: Columns, T: FloatArray, **facts: Any) -> Innovations:
 def implicit(columns: Columns, alpha: float) -> Innovations:
     """All predecessors, n x n form: u_j = K_j^{-1} z_j with K_j = n alpha I + sum_{k<j} z_k z_k'.
 
-    Residuals are n alpha u_j and 1 - h_ii = n alpha (K_j^{-1})_ii minus the share of the mean. K is factorised afresh
+    Residuals are n alpha u_j and 1 - h_ii = n alpha (K_j^{-1})_ii, less the share of the mean. K is factorised afresh
     at each block of about n columns, so that rounding cannot accumulate. O(p n^2) time; 2 p n numbers are kept, no
     p x p array exists.
     """
     n, p = columns.X.shape
+    least = LEAST_RIDGE * float(np.mean((columns.units / columns.scale) ** 2))
+    if alpha < least:
+        raise ValueError(
+            f"alpha = {alpha:g} is lost in rounding with {p} columns and {n} rows: take at least {least:.1g}."
+        )
     Z, U = np.empty((p, n)), np.empty((p, n))
     rss, dof, loo = np.empty(p), np.empty(p), np.empty(p)
     step = max(64, n)
-    K = np.zeros((n, n), order="F")
-    K.flat[:: n + 1] = n * alpha
+    # The direction of the mean, to which every z_j is orthogonal, is lifted out of the way: 1 - h would cancel there.
+    share = columns.intercept
+    lift = float(n) if columns.centred else 0.0
+    K = np.asfortranarray(lift * np.outer(np.sqrt(share), np.sqrt(share)))
+    K.flat[:: n + 1] += n * alpha
     with one_blas_thread():
         for first in range(0, p, step):
             block = slice(first, min(first + step, p))
             Zb = columns.standardised(block)
             Z[block] = Zb.T
-            Ub, share = _dual_block(K, Zb, alpha)
+            Ub, diagonal = _dual_block(K, Zb, alpha)
             U[block] = Ub.T
             E = (n * alpha) * Ub
-            rest = np.maximum(1.0 - columns.intercept[:, None] - share, LEVERAGE_FLOOR)
+            rest = diagonal - (share / (n * alpha + lift))[:, None]  # (1 - h_ii - share_i) / (n alpha)
+            rest = (n * alpha) * np.maximum(rest, np.finfo(float).eps * diagonal)
             rss[block] = np.einsum("ij,ij->j", E, E)
             loo[block] = ((E / rest) ** 2).mean(axis=0)
-            dof[block] = share.sum(axis=0)
+            dof[block] = n - share.sum() - rest.sum(axis=0)
             K = blas.dsyrk(1.0, Zb, beta=1.0, c=K, lower=1, overwrite_c=1)
     scale = columns.scale[:, None]
     Z /= scale  # phi_jk = (z_k / s_k) . (s_j u_j) in data units
@@ -235,12 +284,11 @@ def implicit(columns: Columns, alpha: float) -> Innovations:
 
 
 def _dual_block(K: FloatArray, Zb: FloatArray, alpha: float) -> tuple[FloatArray, FloatArray]:
-    """u_j and leverages of a block of columns, K holding what lies before it.
+    """u_j and the diagonals of K_j^{-1} for a block of columns, K holding what lies before it.
 
     K^{-1} Z_b comes from the factor of K; with C C' = I + Z_b' K^{-1} Z_b, the u_j are the columns of
     K^{-1} Z_b C^{-T} diag(C), and each takes u_j^2 / C_jj^2 off the diagonal of the inverse.
     """
-    n = K.shape[0]
     R, info = lapack.dpotrf(K, lower=1, clean=1)
     if info != 0:
         raise ValueError(f"alpha = {alpha:g} is too small for the rounding of this table; raise it.")
@@ -255,4 +303,4 @@ def _dual_block(K: FloatArray, Zb: FloatArray, alpha: float) -> tuple[FloatArray
     U = blas.dtrsm(1.0, C, B, side=1, lower=1, trans_a=1, overwrite_b=1) * pivots
     taken = (U / pivots) ** 2
     before = np.cumsum(taken, axis=1) - taken
-    return U, 1.0 - (n * alpha) * (diagonal[:, None] - before)
+    return U, diagonal[:, None] - before

@@ -46,31 +46,45 @@ class Plan:
     @classmethod
     def of(cls, estimator: Any, n: int, p: int) -> Plan:
         """Check the parameters of a `ModifiedCholesky` against a table of n rows and p columns."""
-        penalty, alpha, k = estimator.penalty, estimator.alpha, estimator.bandwidth
+        penalty, k = estimator.penalty, estimator.bandwidth
+        alpha: Any = estimator.alpha
         _member("penalty", penalty, PENALTIES)
         _member("variance", estimator.variance, VARIANCES)
         _member("average", estimator.average, ("precision", "factors"))
-        if isinstance(alpha, bool) or not np.isreal(alpha) or not (np.isfinite(alpha) and alpha >= 0):
+        if (
+            isinstance(alpha, bool)
+            or not isinstance(alpha, float | int | np.number)
+            or not 0 <= alpha < np.inf
+        ):
             raise ValueError(f"alpha must be a finite number >= 0, got {alpha!r}.")
         if penalty == "shrink" and alpha > 1:
             raise ValueError(f'penalty="shrink" takes a share alpha in [0, 1], got {alpha!r}.')
         if penalty is None and alpha != 0:
             raise ValueError(f'alpha={alpha:g} without a penalty: name one, for example penalty="l2".')
-        if penalty is not None and penalty != "shrink" and alpha == 0 and p >= n - 1:
+        reach = p - 1 if k is None else k
+        if (
+            penalty is not None
+            and penalty != "shrink"
+            and alpha == 0
+            and isinstance(reach, int)
+            and reach >= n - 1
+        ):
             raise ValueError(f"penalty={penalty!r} with alpha=0 regularises nothing: {_ways_out(n, p)}")
         _check_bandwidth(k, penalty, n, p)
         _count("n_orders", estimator.n_orders, 1)
         _count("max_iter", estimator.max_iter, 1)
-        if not (np.isfinite(estimator.tol) and estimator.tol > 0):
+        if not isinstance(estimator.tol, float | int | np.number) or not 0 < estimator.tol < np.inf:
             raise ValueError(f"tol must be positive, got {estimator.tol!r}.")
         if estimator.n_orders > 1 and estimator.order is not None:
             raise ValueError("order and n_orders > 1 exclude each other: several orders are drawn at random.")
-        if estimator.average == "factors" and estimator.n_orders > 1 and p > n:
-            raise ValueError(f'average="factors" needs p <= n (p = {p}, n = {n}); use average="precision".')
+        if estimator.average == "factors" and estimator.n_orders > 1 and p >= n - 1:
+            raise ValueError(
+                f'average="factors" needs p < n - 1 (p = {p}, n = {n}); use average="precision".'
+            )
         kind = estimator.variance
         if kind == "auto":
             kind = "mle" if penalty is None else "own" if penalty in _OWN else "loo"
-        return cls(penalty, k, float(alpha), kind, estimator.target, estimator.tol, estimator.max_iter)
+        return cls(penalty, k, float(alpha), kind, estimator.target, float(estimator.tol), estimator.max_iter)
 
     def fit(self, columns: Columns) -> Innovations:
         """Regress every column on its predecessors."""
@@ -78,17 +92,18 @@ class Plan:
         if self.penalty in (None, "l2"):
             if self.bandwidth is not None and self.bandwidth < p - 1:
                 return _chain.banded(columns, self.bandwidth, self.alpha, self.variance == "loo")
-            return _chain.dense(columns, self.alpha) if p <= n else _chain.implicit(columns, self.alpha)
+            # With ridge and (nearly) as many columns as rows residuals are of order alpha: only the n x n form, which
+            # has them to full relative precision, leaves rows out correctly.
+            use_dual = self.alpha > 0 and p >= n - 1
+            return _chain.implicit(columns, self.alpha) if use_dual else _chain.dense(columns, self.alpha)
         if self.penalty == "shrink":
             return _shrunk(columns, self.alpha, self.target, self.bandwidth)
         return _sparse(columns, self)
 
-    def variances(
-        self, fit: Innovations, n: int, scale: FloatArray, marginal: FloatArray, centred: bool
-    ) -> tuple[FloatArray, np.ndarray]:
+    def variances(self, fit: Innovations, columns: Columns) -> tuple[FloatArray, np.ndarray]:
         """Innovation variances in data units above the floor, and which were lifted to it."""
-        value, _ = fit.variances(self.variance, n, np.ones_like(scale), centred)
-        value = value * scale**2
+        marginal = columns.units
+        value = fit.variances(self.variance, columns.n, columns.centred) * columns.scale**2
         floor = _chain.VARIANCE_FLOOR * marginal**2
         low = ~(value > floor)
         if self.penalty == "shrink":
@@ -146,7 +161,8 @@ def _sparse(columns: Columns, plan: Plan) -> Innovations:
         coef = result.coef
     else:
         S = Z.T @ Z / columns.n
-        S[np.diag_indices_from(S)] = np.maximum(np.diagonal(S), _chain.VARIANCE_FLOOR)  # constant columns
+        floor = _chain.VARIANCE_FLOOR * (columns.units / columns.scale) ** 2  # constant columns
+        S[np.diag_indices_from(S)] = np.maximum(np.diagonal(S), floor)
         solve = hierarchical_factor if plan.penalty == "hierarchical" else cscs_factor
         result = solve(S, plan.alpha, **control)
         T, own = unit_factor(result.factor)
@@ -206,7 +222,7 @@ def _target(columns: Columns, target: Any, bandwidth: int | None) -> FloatArray:
     if target == "identity" or p == 1:
         return np.eye(p)
     if target == "banded":
-        fit = _chain.banded(columns, min(bandwidth or 1, p - 1), 0.0, loo=False)
+        fit = _chain.banded(columns, min(1 if bandwidth is None else bandwidth, p - 1), 0.0, loo=False)
         return fit.factor().toarray() / columns.scale[:, None] * columns.scale
     Z = columns.standardised()
     lagged = np.einsum("ij,ij->", Z[:, 1:], Z[:, :-1]) / np.einsum("ij,ij->", Z[:, :-1], Z[:, :-1])

@@ -38,7 +38,8 @@ def second_moments(X: FloatArray, *, centred: bool, route: Route = None) -> Prim
     return moments
 
 
-def _check_overflow(squares: FloatArray) -> None:
+def check_overflow(squares: FloatArray) -> None:
+    """Raise when sums of squares of a column are infinite."""
     if not np.isfinite(squares).all():
         j = int(np.flatnonzero(~np.isfinite(squares))[0])
         raise ValueError(
@@ -217,7 +218,7 @@ class DualMoments(Moments):
         self.location, self.centred, self._rows = location, centred, rows
         self.sd = np.sqrt(np.einsum("ij,ij->j", rows, rows) / self.n)
         self.constant = constant_columns(self.sd, location, self.n)
-        _check_overflow(self.sd)
+        check_overflow(self.sd)
         if self.constant.any():
             rows[:, self.constant] = 0.0
             self.sd[self.constant] = 0.0
@@ -332,7 +333,7 @@ def primal_moments(X: FloatArray, centred: bool) -> PrimalMoments:
         total += np.ones(block.shape[0]) @ block
         sqnorms[rows] = np.einsum("ij,ij->i", block, block)
         scatter = blas.dsyrk(1.0, block.T, beta=1.0, c=scatter, lower=1, overwrite_c=1)
-    _check_overflow(np.diagonal(scatter))
+    check_overflow(np.diagonal(scatter))
     covariance = scatter.T  # C order, upper triangle filled
     covariance /= n
     location = origin

@@ -9,6 +9,7 @@ from scipy import sparse
 
 from .._kernels import hierarchy as _hierarchy
 from .._kernels import lasso as _lasso
+from .._kernels import nested as _nested
 
 GRAM_LIMIT = 2000  # variables up to which one Gram matrix serves all rows
 BLOCK = 1 << 23  # coefficients held dense at a time before they are stored sparse
@@ -99,9 +100,10 @@ def lasso_rows(
 
     Notes
     -----
-    Coordinate descent runs on a working set; once the signs rest, the linear system on the coefficients in use is
-    solved, so that correlated variables cost no thousands of passes. Up to 2000 variables (or n) all rows share
-    one Gram matrix; beyond, products are taken from the columns and memory stays O(n p).
+    Coordinate descent on a working set proposes signs; the linear system on the coefficients in use is then solved, up
+    to the first change of sign, so that correlated variables cost no thousands of passes; dependent ones leave along
+    a direction that does not change the fit, so that no more than the rank of Z are in use. Up to 2000 variables (or
+    n) all rows share one Gram matrix; beyond, products are taken from the columns and memory stays O(n p).
 
     Time O(n p^2) for the Gram matrix, then O(a j) a round and row for gradients and O(a^3) for systems, with a
     coefficients in use; memory O(p^2) or O(n p), plus O(64 a^2) and the sparse results. Where p > n, alpha = 0 has
@@ -210,7 +212,7 @@ def nested_rows(Z: np.ndarray, alpha: float, *, tol: float = 1e-4, max_iter: int
     n, p = Z.shape
     coef, var, change = np.zeros((p, p)), np.zeros(p), np.zeros(p)
     n_iter, solved = np.zeros(p, dtype=np.int64), np.zeros(p, dtype=bool)
-    _hierarchy.nested_rows(Z.T @ Z / n, float(alpha), tol, max_iter, coef, var, change, n_iter, solved)
+    _nested.nested_rows(Z.T @ Z / n, float(alpha), tol, max_iter, coef, var, change, n_iter, solved)
     done = bool((solved & (change <= tol)).all())
     return NestedRows(sparse.csr_array(coef), var, change, n_iter, done)
 
@@ -328,9 +330,10 @@ def hierarchical_factor(
         Penalty >= 0. With alpha = 0 and a singular S there is no minimum.
     weighted : bool, default=False
     tol : float, default=1e-9
-        Step of the proximal gradient map over its length, at which a row is optimal, relative to sqrt(max_k S_kk).
+        Violation of the optimality conditions allowed, relative to sqrt(max_k S_kk): the step of the proximal gradient
+        map over its length, or the subgradient of least bound found.
     max_iter : int, default=2000
-        Proximal steps a row; Newton steps come on top.
+        Proximal steps and steps of the path, a row; Newton steps on a given support come on top.
 
     Returns
     -------
@@ -339,9 +342,14 @@ def hierarchical_factor(
 
     Notes
     -----
-    Proximal gradient steps find the first nonzero of a row, Newton steps on the smooth rest the values. O(r k) a
-    proximal step of row r with k nonzeros (weighted: O(r^2) a dual pass), O(k^3) a Newton step; memory O(p^2), for
-    weights O(r^2) a thread more.
+    Without weights the proximal map of the nested groups is one pass of group shrinkage, as in [1]_: proximal gradient
+    steps find the first nonzero of a row, Newton steps on the smooth rest the values. With weights that pass is not
+    exact; Newton steps on smoothed norms, primal and dual together, follow the smoothing to zero (some 40 steps),
+    as they do without weights for a row that has not come to rest after 300 proximal steps. Every row is then solved
+    on its support and checked against dual vectors inside their balls.
+
+    O(r k) a proximal step of row r with k nonzeros and O(k^3) a Newton step; O(r^3) a step of the path, hence
+    O(p^4) in all with weights: meant for p up to a few hundred. Memory O(p^2), and O(p^2) a thread.
 
     References
     ----------

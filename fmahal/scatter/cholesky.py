@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -19,7 +20,7 @@ from ..exceptions import RankDeficientWarning
 from ..whitener import Whitener
 from . import _cholesky_engines as engines
 from ._chain import Columns, Innovations, band_factor
-from ._moments import column_scale, constant_columns
+from ._moments import check_overflow, column_scale, constant_columns
 from ._orders import check_order, order_bic, order_rcm, random_orders
 from .base import BaseScatter
 
@@ -67,7 +68,7 @@ class ModifiedCholesky(BaseScatter):
         Above 1: fit that many random orders and average, so that the order of the columns matters in law no more.
     average : {"precision", "factors"}, default="precision"
         What is averaged: the precisions (:math:`d^2` is the mean of the orders' :math:`d^2`), or T and D [8]_, which
-        needs p x p arrays and p <= n.
+        needs p x p arrays and p < n - 1.
     target : {"identity", "banded", "ar1"} or array-like of shape (n_features, n_features), default="identity"
         For "shrink": the T towards which T is shrunk.
     assume_centered : bool, default=False
@@ -86,7 +87,7 @@ class ModifiedCholesky(BaseScatter):
     location_ : ndarray of shape (n_features,)
         Mean.
     whitener_ : Whitener
-        "banded", "triangular" or "sequential" (p > n: no p x p array), in `order_`; "stacked" for several orders.
+        "banded", "triangular" or "sequential" (p >= n - 1: no p x p array), in `order_`; "stacked" for several orders.
     T_ : scipy.sparse array, ndarray of shape (n_features, n_features), or None
         Unit lower triangular factor of the columns in `order_`: sparse when banded or sparse, None when
         sequential or averaged (see `coefficients`).
@@ -122,8 +123,8 @@ class ModifiedCholesky(BaseScatter):
     form                          fit                memory
     ============================= ================== ===========
     bandwidth k                   O(n p k + p k^2)   O(p k)
-    all predecessors, p <= n      O(n p^2)           O(p^2)
-    "l2", p > n (n x n form)      O(p n^2)           2 p n
+    all predecessors, p < n - 1   O(n p^2)           O(p^2)
+    "l2", p >= n - 1 (n x n form) O(p n^2)           2 p n
     "l1" and its kin              O(n p^2) a sweep   O(p^2)
     ============================= ================== ===========
 
@@ -223,12 +224,17 @@ class ModifiedCholesky(BaseScatter):
             The fitted estimator.
         """
         rows = self._training_rows(X)
-        n, p = rows.shape
-        plan = engines.Plan.of(self, n, p)
-        columns, constant = self._columns(rows, sample_weight)
+        self._check_flags("standardize", "assume_centered")
+        weights = None
+        if sample_weight is not None:
+            weights = self._weights(sample_weight, rows.shape[0])
+            rows, weights = rows[weights > 0], weights[weights > 0]
+        plan = engines.Plan.of(self, *rows.shape)
+        columns = self._columns(rows, weights)
         fits = self._fit_orders(columns, plan)
         self._keep(fits, columns, plan)
-        if constant.any():
+        constant = columns.constant
+        if constant is not None and constant.any():
             names = self._names()
             labels = [str(names[j]) if names is not None else str(j) for j in np.flatnonzero(constant)[:5]]
             warnings.warn(
@@ -241,27 +247,28 @@ class ModifiedCholesky(BaseScatter):
 
     # ---------------------------------------------------------------- inside
 
-    def _columns(self, rows: FloatArray, sample_weight: ArrayLike | None) -> tuple[Columns, np.ndarray]:
-        """Location, scale and weights, from two passes over blocks of rows."""
+    def _columns(self, rows: FloatArray, weights: FloatArray | None) -> Columns:
+        """Location, scale and constant columns, from two passes over the table."""
         n, p = rows.shape
-        weights: FloatArray = np.ones(n)
-        if sample_weight is not None:
-            weights = as_vector(sample_weight, "sample_weight", n)
-            if weights.min() < 0:
-                raise ValueError("sample_weight must be non-negative.")
-            if not weights.sum() > 0:
-                raise ValueError(
-                    "sample_weight must contain at least one non-zero number: all rows weigh nothing."
-                )
-            weights = weights * (n / weights.sum())
+        weights = np.ones(n) if weights is None else weights * (n / weights.sum())
         location, square = np.empty(p), np.empty(p)
         column_moments(readonly(rows), readonly(weights), not self.assume_centered, location, square)
+        check_overflow(square)
         sd = np.sqrt(square)
         constant = constant_columns(sd, location, n)
         units = column_scale(np.where(constant, 0.0, sd), location, constant)
-        self._marginal = units
         scale = units if self.standardize else np.ones(p)
-        return Columns(rows, location, scale, np.sqrt(weights), not self.assume_centered), constant
+        return Columns(rows, location, scale, np.sqrt(weights), not self.assume_centered, units, constant)
+
+    def _weights(self, sample_weight: ArrayLike, n: int) -> FloatArray:
+        weights = as_vector(sample_weight, "sample_weight", n)
+        if weights.min() < 0:
+            raise ValueError("sample_weight must be non-negative.")
+        if np.count_nonzero(weights) < 2:
+            raise ValueError(
+                "sample_weight must be non-zero for two rows at least; a row of weight zero is left out."
+            )
+        return weights
 
     def _orders(self, columns: Columns) -> list[np.ndarray]:
         p = columns.X.shape[1]
@@ -270,7 +277,7 @@ class ModifiedCholesky(BaseScatter):
         if self.order is None:
             return [np.arange(p)]
         if isinstance(self.order, str):
-            Z = columns.standardised() / (1.0 if self.standardize else self._marginal)
+            Z = columns.standardised() * (columns.scale / columns.units)
             if self.order not in ("bic", "rcm"):
                 raise ValueError(f'order must be None, "bic", "rcm" or a permutation, got {self.order!r}.')
             find = order_bic if self.order == "bic" else order_rcm
@@ -284,14 +291,7 @@ class ModifiedCholesky(BaseScatter):
         def one(order: np.ndarray, same: bool) -> tuple[np.ndarray, Innovations]:
             if same:
                 return order, plan.fit(columns)
-            moved = Columns(
-                np.ascontiguousarray(columns.X[:, order]),
-                columns.location[order],
-                columns.scale[order],
-                columns.root,
-                columns.centred,
-            )
-            return order, plan.fit(moved)
+            return order, plan.fit(columns.reordered(order))
 
         if len(orders) == 1:
             return [one(orders[0], trivial[0])]
@@ -305,8 +305,10 @@ class ModifiedCholesky(BaseScatter):
         structures: list[Structure] = []
         variances, floored = [], 0
         for order, fit in fits:
-            scale = columns.scale[order] if not self.standardize else self._marginal[order]
-            var, low = plan.variances(fit, n, columns.scale[order], scale, columns.centred)
+            # only the scales matter here, not the table
+            own = Columns(columns.X, columns.location, columns.scale[order], columns.root, columns.centred)
+            own = replace(own, marginal=columns.units[order])
+            var, low = plan.variances(fit, own)
             variances.append(var)
             floored += int(low.sum())
             inner = fit.build(np.sqrt(var))

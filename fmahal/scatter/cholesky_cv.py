@@ -43,7 +43,8 @@ class ModifiedCholeskyCV(BaseScatter):
         Candidate bandwidths. Default: a grid up to a third of the training rows when p < n; none when p >= n,
         where only an order that means something (time, place) justifies them: pass them then.
     alphas : sequence of float, optional
-        Candidate ridge penalties. Default: eleven from 1e-3 to 1e2. An empty sequence tries none.
+        Candidate ridge penalties. Default: eleven from 1e-3 to 1e2, half a decade apart, and when one of them is the
+        best, two more between it and its neighbours. An empty sequence tries none.
     cv : int, cross-validation generator or iterable, default=5
         Folds, as in scikit-learn; for "loglik".
     criterion : {"loglik", "aic", "bic"}, default="loglik"
@@ -164,8 +165,21 @@ class ModifiedCholeskyCV(BaseScatter):
             raise ValueError(f"criterion must be one of {', '.join(CRITERIA)}; got {self.criterion!r}.")
         folds = self._folds(rows)
         smallest = min((train.size for train, _ in folds), default=rows.shape[0])
+        if smallest < 2:
+            raise ValueError(
+                f"{rows.shape[0]} rows leave {smallest} for training in a fold: lower cv={self.cv!r}."
+            )
+        if self.n_orders > 1 and self.order is not None:
+            raise ValueError("order and n_orders > 1 exclude each other: several orders are drawn at random.")
         candidates = self._candidates(rows.shape[0], rows.shape[1], smallest)
-        scores = self._scores(rows, candidates, folds)
+        tasks = [(self._order(rows[train]), train, test) for train, test in folds]
+        scores = self._scores(rows, candidates, tasks)
+        between = self._between(scores, candidates)
+        if between:
+            scores = np.vstack([scores, self._scores(rows, between, tasks)])
+            candidates = candidates + between
+            simplest_first = sorted(range(len(candidates)), key=lambda i: _complexity(candidates[i]))
+            scores, candidates = scores[simplest_first], [candidates[i] for i in simplest_first]
         best = self._choose(scores, candidates)
         chosen = self._estimator(candidates[best], self.order, final=True).fit(rows)
         self._report(scores, candidates)
@@ -187,9 +201,11 @@ class ModifiedCholeskyCV(BaseScatter):
     def _candidates(self, n: int, p: int, smallest: int) -> list[tuple[int | None, float]]:
         """(bandwidth, alpha) pairs from the most to the least parsimonious: narrow bands, then strong ridges."""
         if self.bandwidths is None:
-            limit = min(p - 1, max(smallest // 3, 1))
+            limit = min(p - 1, max(smallest // 3, 1), smallest - 2)
             bands = [k for k in _BANDS if k <= limit] if p < n else []
         else:
+            if any(isinstance(k, bool) or not isinstance(k, int | np.integer) for k in self.bandwidths):
+                raise ValueError(f"bandwidths must be integers, got {list(self.bandwidths)}.")
             bands = sorted({int(k) for k in self.bandwidths})
         too_wide = [k for k in bands if k < 0 or k >= p or (k > 0 and k >= smallest - 1)]
         if too_wide:
@@ -207,6 +223,14 @@ class ModifiedCholeskyCV(BaseScatter):
                 raise ValueError("No candidate is left: give bandwidths or alphas.")
             pairs = [(0, 0.0)]
         return pairs
+
+    def _between(self, scores: FloatArray, candidates: list) -> list[tuple[int | None, float]]:
+        """Quarter-decade neighbours of the best ridge, if from the default grid: its steps cost up to 10 % in loss."""
+        alpha = candidates[int(np.argmax(scores.mean(axis=1)))][1]
+        if self.alphas is not None or alpha == 0:
+            return []
+        near = (alpha * 10.0**0.25, alpha / 10.0**0.25)
+        return [(None, a) for a in near if _ALPHAS[0] < a < _ALPHAS[-1]]
 
     def _order(self, rows: FloatArray) -> Any:
         """Return the order of the columns in these rows: searched for once, not once a candidate."""
@@ -235,7 +259,7 @@ class ModifiedCholeskyCV(BaseScatter):
             random_state=self.random_state,
         )
 
-    def _scores(self, rows: FloatArray, candidates: list, folds: list) -> FloatArray:
+    def _scores(self, rows: FloatArray, candidates: list, tasks: list) -> FloatArray:
         """(candidates, folds) held-out log-likelihoods per row, or (candidates, 1) minus AIC or BIC."""
 
         def held_out(candidate: tuple, order: Any, train: np.ndarray, test: np.ndarray) -> float:
@@ -249,17 +273,16 @@ class ModifiedCholeskyCV(BaseScatter):
             return -(float(_deviance(fit, rows).sum()) + price * df)
 
         parallel = Parallel(n_jobs=self.n_jobs, prefer="threads", verbose=self.verbose)
-        if not folds:
+        if not tasks:
             order = self._order(rows)
             return np.array(parallel(delayed(criterion)(c, order) for c in candidates))[:, None]
-        tasks = [(self._order(rows[train]), train, test) for train, test in folds]
         bands = [k for k, _ in candidates if k is not None]
         swept = bands if len(bands) > 1 and max(bands) <= WIDEST_SWEEP and self.standardize else []
         head = [self._sweep(rows, swept, *task) for task in tasks] if swept else []
         rest = candidates[len(swept) :]
         tail = parallel(delayed(held_out)(c, *task) for c in rest for task in tasks)
-        tail = np.array(tail).reshape(len(rest), len(folds))
-        return np.vstack([np.array(head).reshape(len(folds), len(swept)).T, tail])
+        tail = np.array(tail).reshape(len(rest), len(tasks))
+        return np.vstack([np.array(head).reshape(len(tasks), len(swept)).T, tail])
 
     def _sweep(
         self, rows: FloatArray, bands: list[int], order: Any, train: np.ndarray, test: np.ndarray
@@ -269,11 +292,11 @@ class ModifiedCholeskyCV(BaseScatter):
         order = np.arange(p) if order is None else check_order(order, p)
         seen = np.ascontiguousarray(rows[train][:, order])
         unseen = np.ascontiguousarray(rows[test][:, order])
-        columns, _ = ModifiedCholesky(assume_centered=self.assume_centered)._columns(seen, None)
+        columns = ModifiedCholesky(assume_centered=self.assume_centered)._columns(seen, None)
         kind = {"mle": 0.0, "unbiased": 1.0}.get(self.variance, 2.0)
         tolerance = max(columns.n, max(bands)) * np.finfo(np.float64).eps
         settings = np.array([tolerance, VARIANCE_FLOOR, kind, float(columns.centred)])
-        arrays = [readonly(a) for a in (seen, unseen, columns.location, 1.0 / columns.scale)]
+        arrays = [readonly(a) for a in (seen, unseen, columns.location, columns.inverse)]
         scores = np.zeros((-(-p // COLUMNS), len(bands)))
         banded_path(*arrays, readonly(np.array(bands)), readonly(settings), scores)
         units = p * np.log(2.0 * np.pi) + 2.0 * np.log(columns.scale).sum()
@@ -319,6 +342,12 @@ class ModifiedCholeskyCV(BaseScatter):
         """
         self._check_fitted("estimator_")
         return self.estimator_.sequential_contributions(X)
+
+
+def _complexity(candidate: tuple[int | None, float]) -> tuple[bool, float]:
+    """Sort key from the most to the least parsimonious: narrow bands, then strong ridges."""
+    bandwidth, alpha = candidate
+    return (True, -alpha) if bandwidth is None else (False, bandwidth)
 
 
 def _deviance(fit: ModifiedCholesky, rows: FloatArray) -> FloatArray:

@@ -40,12 +40,13 @@ class MinCovDet(sk.MinCovDet):
         scale = np.where(scale > 0, scale, 1.0)
         super().fit((rows - centre) / scale)
         units = np.outer(scale, scale)
-        self.location_ = centre + self.location_ * scale
-        self.raw_location_ = centre + self.raw_location_ * scale
-        self.raw_covariance_ = self.raw_covariance_ * units
-        self.covariance_ = self.covariance_ * units
-        if self.precision_ is not None:
-            self.precision_ = self.precision_ / units
+        fit: Any = self
+        for name in ("location_", "raw_location_"):
+            setattr(fit, name, centre + getattr(fit, name) * scale)
+        for name in ("covariance_", "raw_covariance_"):
+            setattr(fit, name, getattr(fit, name) * units)
+        if fit.precision_ is not None:
+            fit.precision_ = fit.precision_ / units
         if names is not None:
-            self.feature_names_in_ = names
+            fit.feature_names_in_ = names
         return self

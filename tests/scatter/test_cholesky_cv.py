@@ -120,6 +120,21 @@ def test_an_order_is_searched_once_a_fold_and_gives_the_scores_of_searching_each
     assert fit.cv_results_["split0_test_score"][0] == pytest.approx(one.score(X[test]), rel=1e-10)
 
 
+def test_the_default_ridges_are_refined_around_the_best():
+    X = ar1(40, 60)[:, np.random.default_rng(0).permutation(60)]
+    fit = ModifiedCholeskyCV().fit(X)
+    grid, alphas = np.logspace(-3, 2, 11), fit.cv_results_["alpha"]
+    assert np.all(np.diff(alphas) < 0)
+    extra = np.array([a for a in alphas if not np.isclose(a, grid, rtol=1e-9).any()])
+    np.testing.assert_allclose(extra[0] / extra[1], 10**0.5)
+    coarse = ModifiedCholeskyCV(alphas=grid).fit(X)
+    np.testing.assert_allclose(np.sqrt(extra[0] * extra[1]), coarse.alpha_)
+    assert fit.cv_results_["mean_test_score"].max() >= coarse.cv_results_["mean_test_score"].max()
+    again = ModifiedCholeskyCV(alphas=alphas).fit(X)  # the scores were sorted along with their candidates
+    np.testing.assert_allclose(fit.cv_results_["mean_test_score"], again.cv_results_["mean_test_score"])
+    assert fit.alpha_ == again.alpha_
+
+
 def test_is_registered_under_its_name():
     assert scatters["modified-cholesky"].factory is ModifiedCholeskyCV
     assert scatters["modified-cholesky"].applies(10, 1000) is None

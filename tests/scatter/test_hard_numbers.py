@@ -6,7 +6,15 @@ from scipy.spatial.distance import pdist as scipy_pdist
 from sklearn import covariance as sk
 
 import fmahal
-from fmahal import EmpiricalCovariance, LedoitWolf, MahalanobisDetector, ShrunkCovariance, Whitener
+from fmahal import (
+    EmpiricalCovariance,
+    LedoitWolf,
+    MahalanobisDetector,
+    ModifiedCholesky,
+    ModifiedCholeskyCV,
+    ShrunkCovariance,
+    Whitener,
+)
 
 
 @pytest.mark.parametrize("p", [3, 20])
@@ -120,3 +128,82 @@ def test_masked_arrays_are_refused():
 def test_vectors_must_be_orthonormal():
     with pytest.raises(ValueError, match="orthonormal"):
         Whitener.from_eigh([1.0, 1.0], [[1.0, 1.0], [0.0, 1.0]])
+
+
+@pytest.mark.parametrize("size", [1e-8, 1e-3, 1e8])
+@pytest.mark.parametrize("kwargs", [{}, {"bandwidth": 1}, {"penalty": "shrink", "alpha": 0.5}])
+def test_the_floor_of_innovation_variances_has_the_units_of_the_data(size, kwargs):
+    X = np.random.default_rng(0).normal(size=(100, 5)) @ np.random.default_rng(1).normal(size=(5, 5))
+    want = ModifiedCholesky(standardize=False, **kwargs).fit(X).mahalanobis(X)
+    fit = ModifiedCholesky(standardize=False, **kwargs).fit(X * size)
+    np.testing.assert_allclose(fit.mahalanobis(X * size), want, rtol=1e-9)
+    assert fit.n_floored_ == 0
+
+
+@pytest.mark.parametrize("alpha", [1e-3, 1e-7])
+@pytest.mark.parametrize("p", [30, 120])
+def test_leave_one_out_variances_of_an_almost_vanishing_ridge(p, alpha):
+    """1 - h is of order alpha there: formed by subtraction it would be rounding noise.
+
+    The twin works in the complement of the mean, where nothing cancels.
+    """
+    n = 30
+    X = np.random.default_rng(0).normal(size=(n, p))
+    Z = (X - X.mean(axis=0)) / X.std(axis=0)
+    basis = np.linalg.svd(np.ones((1, n)))[2][1:]
+    want = np.empty(p)
+    for j in range(p):
+        P = basis @ Z[:, :j]
+        G = basis.T @ np.linalg.inv(n * alpha * np.eye(n - 1) + P @ P.T) @ basis
+        want[j] = np.mean((G @ Z[:, j] / np.diagonal(G)) ** 2)
+    fit = ModifiedCholesky(penalty="l2", alpha=alpha).fit(X)
+    np.testing.assert_allclose(fit.innovation_variance_ / X.var(axis=0), want, rtol=1e-6)
+    with pytest.raises(ValueError, match="lost in rounding"):
+        ModifiedCholesky(penalty="l2", alpha=1e-9).fit(X)
+
+
+def test_a_constant_column_with_rounding_noise_predicts_nothing():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(100, 5))
+    X[:, 1] = 1e6 + 1e-10 * rng.normal(size=100)
+    for kwargs in ({}, {"bandwidth": 2}, {"penalty": "l1", "alpha": 0.1}):
+        with pytest.warns(fmahal.RankDeficientWarning, match="constant columns 1"):
+            fit = ModifiedCholesky(**kwargs).fit(X)
+        assert all(fit.coefficients(j)[1] == 0 for j in (2, 3, 4))
+
+
+def test_least_squares_keeps_its_digits_on_nearly_collinear_columns():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(100, 5))
+    X[:, 2] = X[:, 0] + X[:, 1] + 1e-5 * rng.normal(size=100)
+    X -= X.mean(axis=0)
+    want = np.linalg.lstsq(X[:, :3], X[:, 3], rcond=None)[0]
+    for kwargs in ({}, {"bandwidth": 3}):
+        np.testing.assert_allclose(ModifiedCholesky(**kwargs).fit(X).coefficients(3), want, rtol=1e-8)
+
+
+def test_rows_of_weight_zero_are_not_there():
+    X = np.random.default_rng(0).normal(size=(100, 5))
+    weights = np.zeros(100)
+    weights[:4] = 1.0
+    with pytest.raises(ValueError, match="Three ways out"):
+        ModifiedCholesky().fit(X, sample_weight=weights)
+    weights[:50] = 1.0
+    for variance in ("mle", "unbiased", "loo"):
+        got = ModifiedCholesky(variance=variance).fit(X, sample_weight=weights).mahalanobis(X)
+        np.testing.assert_allclose(
+            got, ModifiedCholesky(variance=variance).fit(X[:50]).mahalanobis(X), rtol=1e-10
+        )
+
+
+@pytest.mark.parametrize("shape", [(3, 2), (4, 3), (6, 2)])
+def test_cross_validation_on_a_handful_of_rows(shape):
+    X = np.random.default_rng(0).normal(size=shape)
+    assert np.isfinite(ModifiedCholeskyCV().fit(X).mahalanobis(X)).all()
+
+
+def test_tiny_units_do_not_overflow_inside():
+    X = np.random.default_rng(0).normal(size=(40, 4))
+    want = ModifiedCholesky(bandwidth=2).fit(X).mahalanobis(X)
+    X[:, 2] *= 1e-120
+    np.testing.assert_allclose(ModifiedCholesky(bandwidth=2).fit(X).mahalanobis(X), want, rtol=1e-9)

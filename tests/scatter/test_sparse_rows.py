@@ -169,6 +169,20 @@ def test_duplicate_and_constant_columns(rng):
     assert rows.coef[0].toarray()[:, 4].tolist() == [0.0] * 6
 
 
+@pytest.mark.parametrize("alpha", [0.0, 1e-3, 0.05])
+@pytest.mark.parametrize("rho", [0.0, 0.99])
+def test_more_columns_than_rows_take_few_passes(rng, rho, alpha):
+    Z = chain(rng, 10, 25, rho)
+    rows = lasso_rows(Z, [alpha])
+    assert rows.converged.all()
+    assert rows.n_iter.max() < 60
+    if alpha > 0:
+        assert np.diff(rows.coef[0].indptr).max() <= 9  # the rank of the centred rows
+        factor = cscs_factor(Z.T @ Z / 10, 2 * alpha)
+        assert factor.converged
+        assert factor.n_iter.max() < 60
+
+
 def test_too_few_passes_are_reported(rng):
     Z = chain(rng, 40, 10)
     rows = lasso_rows(Z, [0.3, 0.01], max_iter=1)
@@ -309,6 +323,16 @@ def test_hierarchical_is_optimal_with_zeros_first(Z, alpha, weighted):
     for i in range(len(S)):
         used = np.flatnonzero(got.factor[i])
         assert used.tolist() == list(range(used[0], i + 1))
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.3])
+@pytest.mark.parametrize("rho", [0.0, 0.7, 0.99])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_hierarchical_converges_where_columns_outnumber_rows(rng, weighted, rho, alpha):
+    Z = chain(rng, 12, 20, rho)
+    got = hierarchical_factor(Z.T @ Z / 12, alpha, weighted=weighted)
+    assert got.converged
+    assert got.n_iter.max() < 400
 
 
 @pytest.mark.parametrize("solve", [cscs_factor, hierarchical_factor])
