@@ -100,7 +100,7 @@ def warmup() -> float:
 
     Notes
     -----
-    Cost: half a minute of compilation at most on a machine that has not run them; the result is kept in the cache
+    Cost: about a minute of compilation on a machine that has not run them; the result is kept in the cache
     directory that ``fmahal info`` prints.
 
     Examples

@@ -96,21 +96,42 @@ def largest(a):
 
 
 @jit
+def remove(row, place):
+    """Take a member out of the factor by rotations of neighbouring columns, row by row. O((a - place)^2)."""
+    a = row.count[1]
+    cosine, sine = row.scratch[0], row.scratch[1]
+    for i in range(place, a - 1):
+        line, below = row.factor[i], row.factor[i + 1]
+        row.order[i] = row.order[i + 1]
+        for c in range(place):
+            line[c] = below[c]
+        value = below[place]
+        for c in range(place, i):
+            other = below[c + 1]
+            line[c] = cosine[c] * value + sine[c] * other
+            value = cosine[c] * other - sine[c] * value
+        size = np.hypot(value, below[i + 1])
+        cosine[i], sine[i] = value / size, below[i + 1] / size
+        line[i] = size
+    row.count[1] = a - 1
+
+
+@jit
 def factorise(row):
-    """Bring the factor up to date with the nonzero members: drop from the first that left, append the new ones.
+    """Bring the factor up to date with the nonzero members: take out those that left, append the new ones.
 
     Returns the first member that depends on those before it, or -1. O(a^2) a new member.
     """
     m = row.count[0]
     held = row.scratch[2]
-    kept = 0
-    while kept < row.count[1] and row.coef[row.order[kept]] != 0.0:
-        kept += 1
     for i in range(m):
         held[i] = 0.0
-    for i in range(kept):
-        held[row.order[i]] = 1.0
-    row.count[1] = kept
+    for place in range(row.count[1] - 1, -1, -1):
+        if row.coef[row.order[place]] == 0.0:
+            remove(row, place)
+        else:
+            held[row.order[place]] = 1.0
+    kept = row.count[1]
     for i in range(m):
         if row.coef[i] == 0.0 or held[i] != 0.0:
             continue
