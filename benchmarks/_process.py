@@ -14,3 +14,12 @@ def run_python(code, **environment):
         text=True,
         check=True,
     ).stdout
+
+
+# The high-water mark of this program alone: ru_maxrss would start at that of the process that launched it.
+PEAK = """
+def peak():
+    for line in open("/proc/self/status"):
+        if line.startswith("VmHWM"):
+            return 1024 * int(line.split()[1])
+"""

@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 import pytest
-from _process import run_python
+from _process import PEAK, run_python
 from scipy import linalg
 from sklearn import covariance as sk
 
@@ -91,25 +91,25 @@ def test_ridge_against_shrunk_covariance(record):
 
 
 MEASURE = """
-import json, resource, time, numpy as np, fmahal
+import json, time, numpy as np, fmahal
 rng = np.random.default_rng(0)
 small = rng.standard_normal(({n}, 500))
 fmahal.ModifiedCholesky(penalty="l2", alpha=1.0).fit(small).mahalanobis(small)
 X = rng.standard_normal(({n}, {p}))
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+before = peak()
 seconds = []
 for _ in range({rounds}):
     start = time.perf_counter()
     d2 = fmahal.ModifiedCholesky(penalty="l2", alpha=1.0).fit(X).mahalanobis(X)
     seconds.append(time.perf_counter() - start)
-after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+after = peak()
 assert np.isfinite(d2).all()
 print(json.dumps([float(np.median(seconds)), (X.nbytes + after - before) / X.nbytes, after / 2**30]))
 """
 
 
 def measure(n, p, rounds):
-    return json.loads(run_python(MEASURE.format(n=n, p=p, rounds=rounds)))
+    return json.loads(run_python(PEAK + MEASURE.format(n=n, p=p, rounds=rounds)))
 
 
 def test_memory_at_a_hundred_thousand_columns(record):

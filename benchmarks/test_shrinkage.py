@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from _process import run_python
+from _process import PEAK, run_python
 from sklearn import covariance as sk
 
 import fmahal
@@ -46,14 +46,14 @@ def test_more_rows_than_columns(pair, n, p):
         )
 
 
-PEAK = """
-import resource, numpy as np, fmahal
+MEMORY = """
+import numpy as np, fmahal
 rng = np.random.default_rng(0)
 fmahal.{name}().fit(rng.standard_normal((20, 300))).mahalanobis(rng.standard_normal((20, 300)))
 X = rng.standard_normal(({n}, {p}))
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+before = peak()
 d2 = fmahal.{name}().fit(X).mahalanobis(X)
-after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+after = peak()
 assert np.isfinite(d2).all()
 print((X.nbytes + after - before) / X.nbytes)
 """
@@ -62,7 +62,7 @@ print((X.nbytes + after - before) / X.nbytes)
 @pytest.mark.parametrize("name", ["LedoitWolf", "OAS", "QIS", "ShrunkCovariance"])
 def test_memory_at_a_hundred_thousand_columns(record, name):
     n, p = 200, 100_000
-    multiple = float(run_python(PEAK.format(name=name, n=n, p=p)))
+    multiple = float(run_python(PEAK + MEMORY.format(name=name, n=n, p=p)))
     record.add(
         f"{name}: peak memory with X, n={n}, p={p}",
         "< 4x X",

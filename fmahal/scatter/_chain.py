@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -58,7 +59,7 @@ class Columns:
         """Units of the columns."""
         return self.scale if self.marginal is None else self.marginal
 
-    @property
+    @cached_property
     def inverse(self) -> FloatArray:
         """1 / s, zero for constant columns."""
         inverse = 1.0 / self.scale
