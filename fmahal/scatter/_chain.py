@@ -262,19 +262,18 @@ def implicit(columns: Columns, alpha: float) -> Innovations:
         for first in range(0, p, step):
             block = slice(first, min(first + step, p))
             Zb = columns.standardised(block)
-            Z[block] = Zb.T
             Ub, diagonal = _dual_block(K, Zb, alpha)
-            U[block] = Ub.T
+            # in data units phi_jk = (z_k / s_k) . (s_j u_j); scaled on the way, since each pass over both arrays counts
+            scale = columns.scale[block, None]
+            np.divide(Zb.T, scale, out=Z[block])
+            np.multiply(Ub.T, scale, out=U[block])
             E = (n * alpha) * Ub
             rest = diagonal - (share / (n * alpha + lift))[:, None]  # (1 - h_ii - share_i) / (n alpha)
             rest = (n * alpha) * np.maximum(rest, np.finfo(float).eps * diagonal)
             rss[block] = np.einsum("ij,ij->j", E, E)
             loo[block] = ((E / rest) ** 2).mean(axis=0)
             dof[block] = n - share.sum() - rest.sum(axis=0)
-            K = blas.dsyrk(1.0, Zb, beta=1.0, c=K, lower=1, overwrite_c=1)
-    scale = columns.scale[:, None]
-    Z /= scale  # phi_jk = (z_k / s_k) . (s_j u_j) in data units
-    U *= scale
+            K = blas.dsyrk(1.0, Zb.T, trans=1, beta=1.0, c=K, lower=1, overwrite_c=1)
     return Innovations(
         build=lambda sd: Sequential(U, Z, sd),
         rss=rss,
