@@ -21,7 +21,7 @@ _FALSE_ALARMS = (
     "clean rows flagged: share of the rows not labelled outliers that are flagged, false alarms; "
     "at level {alpha:g} about {share} if the law held"
 )
-_FIT_TIME = "fit time: one fit, distances and p-values, with one BLAS thread; the median of three where it is under 1 s"
+_FIT_TIME = "fit time: one fit, distances and p-values, with one BLAS thread; the median of three where it is under 3 s"
 _AUTO = "*: the null that 'auto' picks for this scatter"
 
 
