@@ -54,8 +54,26 @@ def nojit(session):
 @nox.session
 def bench(session):
     """Paired benchmarks: prints every figure and writes it to benchmarks/results/."""
+    session.install("-e", ".[dev]", "statsmodels>=0.15")
+    session.run(
+        "python", "-m", "pytest", "-q", "benchmarks", "--ignore=benchmarks/test_robust_r.py",
+        "--benchmark-disable-gc", *session.posargs,
+    )  # fmt: skip
+    session.run("python", "benchmarks/render.py")
+
+
+@nox.session
+def bench_r(session):
+    """Paired benchmarks against R's robustbase and rrcov; skipped with a message where R is not there.
+
+    FMAHAL_BENCH_INSTALL=1 lets root install Debian's packages of them; FMAHAL_BENCH_BLAS=FOLDER makes R use the
+    libblas.so.3 in that folder, since the reference BLAS that R links by default slows rrcov several times.
+    """
     session.install("-e", ".[dev]")
-    session.run("python", "-m", "pytest", "-q", "benchmarks", "--benchmark-disable-gc", *session.posargs)
+    session.run(
+        "python", "-m", "pytest", "-q", "-rs", "benchmarks/test_robust_r.py", "--benchmark-disable-gc",
+        *session.posargs,
+    )  # fmt: skip
     session.run("python", "benchmarks/render.py")
 
 

@@ -16,6 +16,7 @@ import pytest
 
 RESULTS = Path(__file__).parent / "results"
 _rows: dict[str, list[dict]] = {}
+_facts: dict[str, dict] = {}
 
 
 def _seconds(function):
@@ -44,6 +45,10 @@ class Recorder:
         row = {"figure": figure, "target": target, "measured": measured, "met": bool(met), **details}
         _rows.setdefault(self.file, []).append(row)
         return row
+
+    def about(self, **facts):
+        """State more about the machine of this file's figures: versions of peers, another command."""
+        _facts.setdefault(self.file, {}).update(facts)
 
 
 @pytest.fixture
@@ -125,5 +130,5 @@ def pytest_sessionfinish(session, exitstatus):
         return
     RESULTS.mkdir(exist_ok=True)
     for file, rows in _rows.items():
-        text = json.dumps({"machine": machine(), "figures": rows}, indent=1)
+        text = json.dumps({"machine": machine() | _facts.get(file, {}), "figures": rows}, indent=1)
         (RESULTS / f"{file}.json").write_text(text + "\n")

@@ -10,27 +10,32 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
-FILES = ("distance", "shrinkage", "startup", "cholesky", "lasso")
+FILES = ("distance", "shrinkage", "startup", "cholesky", "lasso", "robust", "robust_r", "robust_kernels")
+R_PEERS = ("R", "robustbase", "rrcov", "BLAS of R")
 
 
 def table():
-    lines, machine = ["| figure | wanted | measured |", "|---|---|---|"], {}
+    lines, machine, commands = ["| figure | wanted | measured |", "|---|---|---|"], {}, []
     for name in FILES:
         path = ROOT / "benchmarks" / "results" / f"{name}.json"
         if not path.exists():
             continue
         result = json.loads(path.read_text())
-        machine = result["machine"]
+        machine |= result["machine"]
+        commands += [c for c in [result["machine"]["command"]] if c not in commands]
         for row in result["figures"]:
             target = re.sub(r"0\.909091x", "0.91x", row["target"])
             lines.append(f"| {row['figure']} | {target} | {row['measured']} |")
     if machine:
         versions = ", ".join(
-            f"{k} {machine[k]}" for k in ("python", "numpy", "scipy", "scikit-learn", "numba")
+            f"{k} {machine[k]}"
+            for k in ("python", "numpy", "scipy", "scikit-learn", "numba", "statsmodels", *R_PEERS)
+            if k in machine
         )
+        told = " and ".join(f"`{command}`" for command in commands)
         lines += [
             "",
-            f"Medians of interleaved runs, {machine['cores']} cores, {versions}; by `{machine['command']}`.",
+            f"Medians of interleaved runs, {machine['cores']} cores, {versions}; by {told}.",
         ]
     return "\n".join(lines)
 

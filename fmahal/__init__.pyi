@@ -4,6 +4,7 @@ from ._kernels._jit import warmup as warmup
 from .distance import cdist as cdist
 from .distance import mahalanobis as mahalanobis
 from .distance import pdist as pdist
+from .exceptions import AmbiguousFitWarning as AmbiguousFitWarning
 from .exceptions import CalibrationWarning as CalibrationWarning
 from .exceptions import DenseSizeError as DenseSizeError
 from .exceptions import ExactFitWarning as ExactFitWarning
@@ -14,17 +15,25 @@ from .exceptions import RankDeficientWarning as RankDeficientWarning
 from .models import MahalanobisDetector as MahalanobisDetector
 from .nulls import ChiSquareNull as ChiSquareNull
 from .nulls import NormalTheoryNull as NormalTheoryNull
+from .nulls import RobustNull as RobustNull
 from .plotting import DistanceDistanceDisplay as DistanceDistanceDisplay
 from .plotting import DistanceQQDisplay as DistanceQQDisplay
 from .plotting import ToleranceEllipseDisplay as ToleranceEllipseDisplay
+from .scatter import MRCD as MRCD
 from .scatter import OAS as OAS
+from .scatter import OGK as OGK
 from .scatter import QIS as QIS
 from .scatter import EmpiricalCovariance as EmpiricalCovariance
 from .scatter import FixedScatter as FixedScatter
 from .scatter import LedoitWolf as LedoitWolf
+from .scatter import MinCovDet as MinCovDet
 from .scatter import ModifiedCholesky as ModifiedCholesky
 from .scatter import ModifiedCholeskyCV as ModifiedCholeskyCV
 from .scatter import ShrunkCovariance as ShrunkCovariance
+from .scatter import WrappedCovariance as WrappedCovariance
+from .scatter import mcd_subset_size as mcd_subset_size
+from .scatter import robust_location as robust_location
+from .scatter import robust_scale as robust_scale
 from .whitener import Whitener as Whitener
 
 __version__: str

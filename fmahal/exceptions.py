@@ -13,6 +13,10 @@ class ExactFitWarning(FmahalWarning):
     """More rows than the subset size lie exactly on a hyperplane."""
 
 
+class AmbiguousFitWarning(FmahalWarning):
+    """Two robust fits explain the data about equally well and disagree on which rows are outlying."""
+
+
 class CalibrationWarning(FmahalWarning):
     """The p-values rest on a law that only approximates the distances at hand."""
 

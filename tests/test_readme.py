@@ -22,6 +22,10 @@ def test_python_blocks_run(block, capsys):
         out = capsys.readouterr().out
         assert "[ 0  1  2  3  4  5  6  7  8  9 10 11 12 13]" in out
         assert "[-1 -1 -1] True" in out
+    if block == 1:
+        out = capsys.readouterr().out
+        assert "kept: 61 of 75 rows" in out
+        assert "farthest: [0 1 2 3]" in out
 
 
 def test_commands_are_marked():

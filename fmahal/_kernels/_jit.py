@@ -7,8 +7,8 @@ import importlib
 import os
 import threading
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numba
@@ -19,7 +19,7 @@ from numba.core import config as _config
 _FLAGS = {"reassoc", "contract", "arcp", "nsz"}
 _CACHE = os.environ.get("FMAHAL_CACHE", "1").lower() not in {"0", "false", "off", "no"}
 SMALL = 20_000  # array entries below which waking a second thread costs more than it does
-_KERNEL_MODULES = ("quadform", "sequences", "regression", "lasso", "hierarchy", "nested")
+_KERNEL_MODULES = ("quadform", "sequences", "regression", "lasso", "hierarchy", "nested", "scales", "wrapping", "exchange", "enumeration")
 _warmups: list[Callable[[], None]] = []
 
 
@@ -79,6 +79,20 @@ def _launcher(function: Callable[..., Any], compiled: Any) -> Callable[..., Any]
 
     launch.compiled = compiled  # type: ignore[attr-defined]
     return launch
+
+
+@contextmanager
+def thread_limit(count: int | None) -> Iterator[None]:
+    """Run parallel kernels on at most `count` threads; None changes nothing."""
+    if count is None:
+        yield
+        return
+    before = numba.get_num_threads()
+    numba.set_num_threads(max(1, min(count, before)))
+    try:
+        yield
+    finally:
+        numba.set_num_threads(before)
 
 
 def warms(function: Callable[[], None]) -> Callable[[], None]:

@@ -26,21 +26,21 @@ _SINGULAR_NOTE = (
 
 
 class Notes(dict[str, Any]):
-    """Warnings, text to category; those about calibration wait until the results are out."""
+    """Warnings, text to category; those about results wait until the results are out, as (text, category)."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.deferred: list[str] = []
+        self.deferred: list[tuple[str, Any]] = []
 
 
 @contextmanager
 def notes_on_stderr() -> Iterator[Notes]:
     """Show each distinct warning once, as a line ``note: ...`` on standard error.
 
-    Warnings meant for programmers (deprecations) are left out; warnings about calibration come last, since
-    they are about results. Yields what was shown.
+    Warnings meant for programmers (deprecations) are left out; warnings about calibration, exact fits and
+    competing fits come last, since they are about results. Yields what was shown.
     """
-    from ..exceptions import CalibrationWarning
+    from ..exceptions import AmbiguousFitWarning, CalibrationWarning, ExactFitWarning
 
     seen = Notes()
 
@@ -52,8 +52,8 @@ def notes_on_stderr() -> Iterator[Notes]:
         if text in seen:
             return
         seen[text] = category
-        if issubclass(category, CalibrationWarning):
-            seen.deferred.append(text)
+        if issubclass(category, AmbiguousFitWarning | CalibrationWarning | ExactFitWarning):
+            seen.deferred.append((text, category))
         else:
             print(_fold(f"note: {text}"), file=sys.stderr)
 
@@ -71,7 +71,7 @@ def notes_on_stderr() -> Iterator[Notes]:
         yield seen
     if seen.deferred:
         sys.stdout.flush()
-    for text in seen.deferred:
+    for text, _ in seen.deferred:
         print(_fold(f"note: {text}"), file=sys.stderr)
 
 

@@ -32,7 +32,7 @@ def run_detect(options: argparse.Namespace) -> int:
     with _console.Progress() as progress, _blas_threads(table.X):
         progress.say(f"fitting {table.X.shape[0]} rows x {table.X.shape[1]} columns")
         detector.fit(table.X)
-        _shorten_calibration(options, detector, table)
+        _in_shell_words(options, detector, table)
         took = time.perf_counter() - start
         progress.say("explaining outliers")
         order = np.lexsort((-detector.d2_, detector.pvalues_))
@@ -117,20 +117,38 @@ def _build(options: argparse.Namespace, settings: dict[str, Any], table: Table) 
     return MahalanobisDetector(estimator, null, alpha=options.alpha, simultaneous=options.simultaneous)
 
 
-def _shorten_calibration(options: argparse.Namespace, detector: Any, table: Table) -> None:
-    """Put the warning that the p-values are approximate into two short sentences of shell words."""
+def _in_shell_words(options: argparse.Namespace, detector: Any, table: Table) -> None:
+    """Say again, in words of the shell and names of the table, what was warned about the results."""
+    from ..exceptions import AmbiguousFitWarning, CalibrationWarning, ExactFitWarning
+    from ..report import _fit
+
+    said = {
+        ExactFitWarning: lambda: _fit.exact_fit_text(detector, table.names, table.row_labels, table.X),
+        AmbiguousFitWarning: lambda: _fit.alternative_text(detector, table.row_labels, _fit.shell_setting),
+        CalibrationWarning: lambda: _calibration(detector, table),
+    }
+    notes: dict[str, Any] = {}
+    for text, category in options.notes.deferred:
+        words = next((word for kind, word in said.items() if issubclass(category, kind)), lambda: None)
+        notes.setdefault(words() or text, category)
+    text = _fit.complement_text(detector, detector.labels_ == -1)
+    if text is not None:
+        notes[text] = CalibrationWarning
+    options.notes.deferred[:] = notes.items()
+
+
+def _calibration(detector: Any, table: Table) -> str:
+    """Return the warning that the p-values are approximate in two short sentences."""
     from ..report._law import law_name
 
-    if not options.notes.deferred:
-        return
     scatter = type(detector.estimator_).__name__
     name = law_name(detector.null_.train_dist_, detector.null_)
     n, p = table.X.shape
     exact = "--scatter empirical gives exact ones, " if n > p + 1 else ""
-    options.notes.deferred[:] = [
+    return (
         f"The p-values are approximate: the {name} is not exact for {scatter}. "
         f"Read them as a ranking; {exact}--null chi2 silences this note."
-    ]
+    )
 
 
 def top_columns(
@@ -181,11 +199,12 @@ def _scores(detector: Any, table: Table) -> dict[str, Any]:
 
 
 def _report(options: argparse.Namespace, detector: Any, table: Table) -> str:
-    from ..exceptions import CalibrationWarning
+    from ..exceptions import AmbiguousFitWarning, CalibrationWarning, ExactFitWarning
     from ..report import detect_report
 
-    # the report finds out about calibration by itself
-    notes = [text for text, kind in options.notes.items() if not issubclass(kind, CalibrationWarning)]
+    # the report finds out about these by itself
+    own = AmbiguousFitWarning | CalibrationWarning | ExactFitWarning
+    notes = [text for text, kind in options.notes.items() if not issubclass(kind, own)]
     return detect_report(
         detector,
         table.X,
@@ -200,6 +219,8 @@ def _report(options: argparse.Namespace, detector: Any, table: Table) -> str:
 
 
 def _facts(options: argparse.Namespace, detector: Any, table: Table) -> dict[str, Any]:
+    from ..report import _fit
+
     flagged = detector.labels_ == -1
     facts: dict[str, Any] = {
         "source": table.source,
@@ -211,6 +232,7 @@ def _facts(options: argparse.Namespace, detector: Any, table: Table) -> dict[str
         "simultaneous": options.simultaneous,
         "level": detector.level_,
         "flagged": int(flagged.sum()),
+        "subset": _fit.fit_numbers(detector)["subset"],
     }
     if table.outliers is not None:
         facts["known_outliers"] = int(table.outliers.sum())
@@ -221,6 +243,7 @@ def _facts(options: argparse.Namespace, detector: Any, table: Table) -> dict[str
 def _record(
     options: argparse.Namespace, detector: Any, table: Table, order: np.ndarray, took: float
 ) -> dict[str, Any]:
+    from ..report import _fit
     from ..report._law import off_subspace
 
     rows = [i for i in order if detector.labels_[i] == -1]
@@ -237,13 +260,18 @@ def _record(
         }
         for i, cause in zip(rows, causes)
     ]
-    return _facts(options, detector, table) | {
-        "seconds": took,
-        "call": options.call,
-        "out": options.out,
-        "report": options.report,
-        "outliers": outliers,
-    }
+    numbers = _fit.fit_numbers(detector, table.names, table.X)
+    return (
+        _facts(options, detector, table)
+        | numbers
+        | {
+            "seconds": took,
+            "call": options.call,
+            "out": options.out,
+            "report": options.report,
+            "outliers": outliers,
+        }
+    )
 
 
 def _show(options: argparse.Namespace, detector: Any, table: Table, order: np.ndarray, took: float) -> None:
@@ -258,6 +286,7 @@ def _show(options: argparse.Namespace, detector: Any, table: Table, order: np.nd
         f"fitted in {_console.seconds(took)}",
         *table.notes,
         f"scatter  {facts['scatter']}{'' if options.scatter else ' (default)'}",
+        *_subset(facts),
         f"null     {facts['null']}{' (picked by auto)' if options.null == 'auto' else ''}",
         f"level    {options.alpha:g} {scope}{where}",
     ]
@@ -272,6 +301,12 @@ def _show(options: argparse.Namespace, detector: Any, table: Table, order: np.nd
     for path, what in ((options.out, "scores"), (options.report, "report")):
         if path:
             screen.print(f"{what}: {path}", markup=False, soft_wrap=True)
+
+
+def _subset(facts: dict[str, Any]) -> list[str]:
+    """Return how many rows a robust fit rests on, as no or one line."""
+    h, n = facts["subset"], facts["rows"]
+    return [] if h is None else [f"subset   {h} of {plural(n, 'row')} ({_console.percent(h / n)})"]
 
 
 def _summary(options: argparse.Namespace, detector: Any, facts: dict[str, Any]) -> str:

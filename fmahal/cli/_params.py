@@ -91,9 +91,16 @@ def check_applies(name: str, n: int, p: int) -> None:
     """Raise when the scatter cannot be used on n rows and p columns; the message names some that can."""
     reason = scatters[name].applies(n, p)
     if reason is not None:
-        others = [entry.name for entry in scatters if entry.applies(n, p) is None]
+        usable = [entry for entry in scatters if entry.applies(n, p) is None]
+        robust = _is_robust(scatters[name])
+        # of the same kind first: who asks for a robust one has a reason
+        others = [entry.name for entry in sorted(usable, key=lambda entry: _is_robust(entry) != robust)]
         hint = f" Use --scatter {' or '.join(others[:4])}." if others else ""
         raise ValueError(f"--scatter {name} does not apply here: it {_clause(reason)}.{hint}")
+
+
+def _is_robust(entry: Entry) -> bool:
+    return bool(getattr(entry.factory, "robust", False))
 
 
 def _clause(reason: str) -> str:

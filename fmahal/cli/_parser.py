@@ -15,7 +15,7 @@ here and in reports, from 0 in Python.
 examples:
   fmahal detect measurements.csv
   fmahal detect measurements.csv --drop id,site --scatter ledoit-wolf --alpha 0.001 --out scores.csv
-  fmahal detect wine --report wine.html
+  fmahal detect wine --scatter mcd --set support_fraction=0.75 --report wine.html
   cut -d, -f2- big.csv | fmahal detect - --out - > scores.csv"""
 
 _COMPARE = """\
@@ -111,7 +111,7 @@ def _add_detect(commands: Any) -> None:
     _add_input(parser)
     group = parser.add_argument_group("model")
     group.add_argument(
-        "--scatter", metavar="NAME", help="default: robust where the rows suffice (see fmahal info)"
+        "--scatter", metavar="NAME", help="default: mcd, or mrcd for few rows (see fmahal info)"
     )
     group.add_argument("--null", metavar="NAME", default="auto", help="law of the distances, default auto")
     _add_model(group)  # type: ignore[arg-type]

@@ -13,10 +13,13 @@ from sklearn.utils.validation import check_array
 from .._typing import ArrayLike, FloatArray
 from .._validation import as_rows, check_finite
 from ..exceptions import RankDeficientError
-from ..scatter import LedoitWolf, resolve
+from ..scatter import MRCD, LedoitWolf, resolve
 from ..scatter._facts import _SKLEARN_REGULARIZED
 from ..scatter.mcd import MinCovDet
 from ..whitener import Whitener
+
+_MOST_PAIRS = 50_000_000  # scales of all pairs of columns, in entries of X times columns
+_MOST_PRODUCTS = 2_000_000_000  # inner products of all rows, in multiplications
 
 
 class Coordinates(NamedTuple):
@@ -27,8 +30,15 @@ class Coordinates(NamedTuple):
 
 
 def default_estimator(n: int, p: int) -> Any:
-    """Return the estimator that ``estimator=None`` means for n rows and p columns."""
-    return MinCovDet(random_state=0) if n >= 5 * p else LedoitWolf()
+    """Return the estimator that ``estimator=None`` means for n rows and p columns.
+
+    Robust ones, of which the search of `MRCD` takes O(n p^2 log n) time for p <= n and O(n^2 p) for p > n. Beyond ten
+    seconds or so on one core it is left to those who ask for it.
+    """
+    if n >= 5 * p:
+        return MinCovDet(random_state=0)
+    work, most = (n * p**2, _MOST_PAIRS) if p <= n else (n**2 * p, _MOST_PRODUCTS)
+    return MRCD() if n >= 4 and work <= most else LedoitWolf()
 
 
 def check_alpha(alpha: Any) -> float:
@@ -101,8 +111,8 @@ def check_row_count(scatter: Any, n: int, q: int) -> None:
         raise RankDeficientError(
             f"{type(scatter).__name__} needs more rows than columns, got n = {n} rows and p = {q} columns: "
             "every training row would have the same distance. Use a regularised estimator "
-            "(LedoitWolf, OAS, QIS or ShrunkCovariance), fewer columns or more rows. A class of your own that is "
-            "regularised says so by a class attribute regularized = True."
+            "(LedoitWolf, OAS, QIS, ShrunkCovariance, or MRCD, which is robust too), fewer columns or more rows. A "
+            "class of your own that is regularised says so by a class attribute regularized = True."
         )
 
 

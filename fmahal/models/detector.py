@@ -31,8 +31,9 @@ class MahalanobisDetector(OutlierMixin, BaseEstimator):
     estimator : scatter or Pipeline that ends in one, optional
         Any scatter of fmahal or covariance estimator of scikit-learn; in a Pipeline the steps before it map
         the rows to the space where distances are taken. It is cloned and fitted, also when it was fitted
-        before. By default scikit-learn's ``MinCovDet(random_state=0)``, a robust estimator with a fixed seed
-        so that two fits agree, for n >= 5 p, and `LedoitWolf` for fewer rows.
+        before. By default a robust one: ``MinCovDet(random_state=0)``, with a fixed seed so that two fits agree,
+        for n >= 5 p, and `MRCD` for fewer rows; only where `MRCD` would take long (n p^2 above 5e7 for p <= n,
+        n^2 p above 2e9 for p > n) and for fewer than 4 rows `LedoitWolf`, which is not robust.
     null : str or null, default="auto"
         The law of squared distances when no row is an outlier: ``"auto"`` (exact where a law is known, else
         chi-square with a `CalibrationWarning`), ``"chi2"``, ``"normal"``, or an object such as
@@ -50,11 +51,11 @@ class MahalanobisDetector(OutlierMixin, BaseEstimator):
     null_ : null
         The fitted law, with `train_dist_` and `new_dist_`.
     d2_ : ndarray of shape (n_samples,)
-        Squared distances of the training rows.
+        Squared distances of the training rows; from ``null_.scorer_`` when the null measures from its own estimate.
     pvalues_ : ndarray of shape (n_samples,)
         Their p-values by ``null_.train_dist_``.
     labels_ : ndarray of shape (n_samples,)
-        -1 for training rows with a p-value of at most `level_`, else 1.
+        -1 for training rows with a p-value of at most `level_`, else 1; a null with ``flags`` has its own rule.
     level_ : float
         The level at which one row is judged.
     cutoff_ : float
@@ -84,9 +85,17 @@ class MahalanobisDetector(OutlierMixin, BaseEstimator):
     -----
     CalibrationWarning
         When ``null="auto"`` finds only an approximation.
+    ExactFitWarning, AmbiguousFitWarning
+        From robust estimators: most rows lie on a hyperplane (``estimator_.exact_fit_``), or two fits compete
+        (``estimator_.alternative_``).
 
     Notes
     -----
+    The law of the distances of `MRCD`, the default for few rows, is not known. By chi-square it flags most training
+    rows outside its subset, a quarter of clean rows at worst, and nearly all new rows when p > n, while `LedoitWolf`
+    flags next to none and lets outliers hide each other. Read either as a ranking, which their `CalibrationWarning`
+    says too.
+
     `labels_`, `level_`, `cutoff_`, `train_cutoff_` and `offset_` follow `alpha` and `simultaneous`, which may
     be set without a refit. p-values come from the survival function and keep their digits in the tail.
 
@@ -162,6 +171,7 @@ class MahalanobisDetector(OutlierMixin, BaseEstimator):
         subspace = _steps.training_subspace(scatter, known.rank, len(Z.table))
         d2 = _steps.squared_distances(scatter, Z).astype(np.float64)
         null = resolve_null(self.null, estimator, rows).fit(estimator, rows, d2)
+        d2 = getattr(null, "train_d2_", d2)  # a law may be about distances from an estimate of its own
         pvalues = np.asarray(null.train_dist_.sf(d2), dtype=np.float64)
         if subspace is not None:
             pvalues[subspace.off_subspace(Z.table, scatter.location_)] = 0.0
@@ -361,8 +371,11 @@ class MahalanobisDetector(OutlierMixin, BaseEstimator):
 
     @property
     def labels_(self) -> NDArray[np.int64]:
-        """Labels of the training rows by their own law: -1 where ``pvalues_ <= level_``, else 1."""
+        """Labels of the training rows by their own law: -1 where ``pvalues_ <= level_``, else 1; or by its rule."""
         level = self.level_
+        if hasattr(self.null_, "flags"):
+            flags = self.null_.flags(self.pvalues_, level, simultaneous=self.simultaneous)
+            return np.where(flags, np.int64(-1), np.int64(1))
         return _labels(self.pvalues_, level)
 
     @property

@@ -3,12 +3,14 @@
 from .auto import AutoNull, check_null, resolve_null, select_null
 from .base import BaseNull
 from .exact import ChiSquareNull, NormalTheoryNull
+from .robust import RobustNull
 
 __all__ = [
     "AutoNull",
     "BaseNull",
     "ChiSquareNull",
     "NormalTheoryNull",
+    "RobustNull",
     "check_null",
     "resolve_null",
     "select_null",

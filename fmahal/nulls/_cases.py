@@ -23,13 +23,26 @@ def exact_case(estimator: Any, facts: ScatterFacts) -> tuple[Case | None, str]:
     case = _scatter_case(scatter, facts)
     if case is None:
         return None, _why_inexact(scatter, facts)
-    for step in _flat(space):
-        if not (_is_fixed(step) or (case == "sample" and _is_affine(step))):
-            return None, (
-                f"{type(step).__name__} learns from the rows that {type(scatter).__name__} is fitted to, so that "
-                "its exact law does not hold"
-            )
+    step = _learning_step(space, affine=case == "sample")
+    if step is not None:
+        return None, (
+            f"{type(step).__name__} learns from the rows that {type(scatter).__name__} is fitted to, so that "
+            "its exact law does not hold"
+        )
     return case, ""
+
+
+def space_keeps_law(space: Any) -> bool:
+    """Tell whether the steps before an affine equivariant scatter leave the law of its distances as it is."""
+    return _learning_step(space, affine=True) is None
+
+
+def _learning_step(space: Any, *, affine: bool) -> Any:
+    """Return the first step that learns from the rows, other than by shifting and scaling if that is `affine`."""
+    for step in _flat(space):
+        if not (_is_fixed(step) or (affine and _is_affine(step))):
+            return step
+    return None
 
 
 def _scatter_case(scatter: Any, facts: ScatterFacts) -> Case | None:

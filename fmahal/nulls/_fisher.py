@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from scipy import special, stats
 
 
@@ -18,6 +19,10 @@ class FisherF(type(stats.f)):  # type: ignore[misc]
     def _isf(self, q: Any, dfn: Any, dfd: Any) -> Any:
         share = special.betainccinv(dfn / 2, dfd / 2, q)
         rest = special.betaincinv(dfd / 2, dfn / 2, q)
+        # SciPy's inverse gives up somewhere below 1e-100, where the first term of the series is all there is.
+        first = np.exp((np.log(q) + np.log(dfd / 2) + special.betaln(dfd / 2, dfn / 2)) / (dfd / 2))
+        lost = np.isnan(rest) | np.isnan(share)
+        share, rest = np.where(lost, 1.0, share), np.where(lost, first, rest)
         return dfd / dfn * share / rest
 
 

@@ -9,11 +9,14 @@ from sklearn.base import clone
 from .._registry import nulls
 from .._typing import ArrayLike
 from ..exceptions import CalibrationWarning
-from ._cases import exact_case
+from ..scatter import resolve
+from ._cases import exact_case, space_keeps_law
 from .base import BaseNull, training_facts, warn_caller
 from .exact import ChiSquareNull, NormalTheoryNull
+from .robust import RobustNull, chosen_by_auto
 
-# Estimators whose law under normality is known. Every other one gets the chi-square law and a warning.
+# Estimators whose law under normality is known. Our MinCovDet has a simulated law, `RobustNull`; every other one gets
+# the chi-square law and a warning.
 #
 #   estimator                                               case                law
 _EXACT: dict[str, type[BaseNull]] = {
@@ -42,8 +45,9 @@ def select_null(estimator: Any, X: ArrayLike) -> BaseNull:
     -------
     null : BaseNull
         `NormalTheoryNull` for the sample covariance, ours or scikit-learn's, and for a known covariance with
-        the sample mean; `ChiSquareNull` for everything else. A pipeline keeps the exact law when its steps
-        are fixed in advance, or only shift and scale columns.
+        the sample mean; `RobustNull` for our `MinCovDet`, unless half of the rows lie on a hyperplane or its law
+        would take minutes to simulate (far more than 40 columns); `ChiSquareNull` for everything else. A pipeline
+        keeps the law when its steps are fixed in advance, or only shift and scale columns.
 
     Warns
     -----
@@ -63,17 +67,21 @@ def select_null(estimator: Any, X: ArrayLike) -> BaseNull:
     >>> select_null(EmpiricalCovariance().fit(X), X)
     NormalTheoryNull()
     """
+    space, scatter = resolve(estimator)
     facts = training_facts(estimator, X)
     case, reason = exact_case(estimator, facts)
     if case is not None:
         return _EXACT[case]()
+    if chosen_by_auto(scatter, facts) and space_keeps_law(space):
+        return RobustNull()
     instead = ", or use EmpiricalCovariance, which is not robust but whose p-values are exact for normal rows"
-    few = (
-        " With so few rows for so many columns they say nothing: hardly any training row can be flagged, and most new "
-        "rows may be."
-        if facts.n_samples < 5 * facts.rank
-        else ""
-    )
+    few = ""
+    if facts.n_samples < 5 * facts.rank:
+        few = " With so few rows for so many columns they say nothing: " + (
+            "most rows that the estimate does not rest on are flagged, clean ones too, and so may be most new rows."
+            if facts.robust
+            else "hardly any training row can be flagged, and most new rows may be."
+        )
     warn_caller(
         f"The p-values are approximate: {reason}. They come from the chi-square law with df = {facts.rank}, the law "
         f"of normal rows when location and covariance are known.{few} Read them as a "
@@ -84,7 +92,7 @@ def select_null(estimator: Any, X: ArrayLike) -> BaseNull:
     return ChiSquareNull()
 
 
-@nulls.register("auto", "The exact law where one is known, else chi-square", order=0, cost=lambda n, p: 0)
+@nulls.register("auto", "The law that suits the estimator, else chi-square", order=0, cost=lambda n, p: 0)
 class AutoNull(BaseNull):
     """The law that `select_null` picks for the estimator, behind the interface of a null.
 

@@ -42,8 +42,10 @@ class BaseNull(BaseEstimator):
     in the estimate from which their distance is measured and new rows did not, so that there are two laws.
 
     A subclass defines ``_laws(facts)``, which returns the pair of frozen laws, or its own `fit`. It may
-    also set ``scorer_``, an estimator that takes the place of the fitted one for new rows, or define
-    ``pvalues(X)``, which takes the place of ``new_dist_.sf``.
+    also set ``scorer_``, an estimator that takes the place of the fitted one for new rows, and ``train_d2_``,
+    squared distances that take the place of the fitted one's for the training rows; or define ``pvalues(X)``,
+    which takes the place of ``new_dist_.sf``, or ``flags(pvalues, level, simultaneous=False)``, which decides
+    which training rows are outlying instead of ``pvalues <= level``.
 
     Attributes
     ----------

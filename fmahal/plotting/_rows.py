@@ -96,9 +96,14 @@ def judge(detector: Any, X: Any = None, alpha: float | None = None) -> JudgedRow
     else:
         pvalues, law = detector.pvalues(X), detector.null_.new_dist_
         labels = detector.predict(X) if own else None
-    flagged = np.asarray(pvalues <= level if labels is None else labels == -1)
+    if labels is not None:
+        flagged = labels == -1
+    elif training and hasattr(detector.null_, "flags"):
+        flagged = detector.null_.flags(pvalues, level, simultaneous=detector.simultaneous)
+    else:
+        flagged = pvalues <= level
     return JudgedRows(
-        detector, X, np.asarray(d2, dtype=float), np.asarray(pvalues, dtype=float), flagged, training, law,
+        detector, X, np.asarray(d2, dtype=float), np.asarray(pvalues, dtype=float), np.asarray(flagged), training, law,
         alpha, float(level), law.isf(level),
     )  # fmt: skip
 
@@ -134,6 +139,13 @@ def feature_coordinates(detector: Any, X: Any) -> tuple[FloatArray, Any, list[st
             [str(c) for c in detector.contribution_names_],
         )
     return np.asarray(X, dtype=float), scatter, feature_names(detector, X)
+
+
+def training_coordinates(detector: Any, X: Any) -> FloatArray | None:
+    """Return training rows in the coordinates of the scatter; None unless `X` has their number of rows."""
+    if X is None or len(X) != detector.n_samples_:
+        return None
+    return feature_coordinates(detector, X)[0]
 
 
 def scatter_facts(detector: Any) -> Any:

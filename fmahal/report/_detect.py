@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from .._typing import ArrayLike, FloatArray
-from ..exceptions import FmahalWarning
+from ..exceptions import AmbiguousFitWarning, ExactFitWarning, FmahalWarning
 from ..plotting._rows import JudgedRows, judge, row_labels, scatter_facts
-from . import _figures, _law
+from . import _figures, _fit, _law
 from ._page import facts_of, number, percent, plural, render, require_jinja2, short
 from ._words import describe_law, limits_of, meaning_of, misfit_of, verdict_of
 
@@ -74,8 +74,8 @@ def detect_report(
     known_outliers : array-like of bool, shape (n_samples,), default=None
         Rows known to be outliers: they are marked and counted, never used.
     warnings : sequence of str or Warning, default=()
-        What was warned about on the way. The calibration warning of the detector's null is found again and
-        need not be passed.
+        What was warned about on the way. The calibration warning of the detector's null, exact fits and competing
+        fits are found again and need not be passed.
 
     Returns
     -------
@@ -122,7 +122,8 @@ def detect_report(
         call=call,
         verdict=verdict_of(rows, known),
         tiles=_tiles(rows),
-        notices=_notices(rows, warnings),
+        notices=_fit_notices(rows, _column_names(rows, feature_names), names, call)
+        + _notices(rows, warnings),
         ranked=ranked,
         name_width=max(5, min(20, max(len(part["name"]) for row in ranked for part in row["parts"]))),
         ranked_title="Ranked outliers" if n_flagged else "Farthest rows",
@@ -257,9 +258,23 @@ def _parts(values: FloatArray, columns: list[str]) -> list[dict[str, Any]]:
     return parts
 
 
+def _fit_notices(rows: JudgedRows, columns: list[str], names: list[str], call: str) -> list[str]:
+    """Return what the fit says of itself, an exact fit or a competing fit, in the language of the `call`."""
+    own = names if rows.training else None  # rows at hand that were not fitted have other names
+    X = rows.X if rows.training else None
+    setting = _fit.shell_setting if call.startswith("fmahal ") else _fit.python_setting
+    texts = (
+        _fit.exact_fit_text(rows.detector, columns, own, X),
+        _fit.alternative_text(rows.detector, own, setting),
+    )
+    return [text for text in texts if text]
+
+
 def _notices(rows: JudgedRows, given: Sequence[Any]) -> list[str]:
     """Return what a reader has to know before the numbers: each text once, in order."""
-    texts = [str(getattr(item, "message", item)) for item in given]
+    items = [getattr(item, "message", item) for item in given]
+    # The page has its own words for these: with names of rows and columns.
+    texts = [str(item) for item in items if not isinstance(item, AmbiguousFitWarning | ExactFitWarning)]
     texts += _calibration(rows)
     misfit = misfit_of(rows)
     return list(dict.fromkeys(texts + ([misfit] if misfit else [])))
@@ -275,9 +290,18 @@ def _calibration(rows: JudgedRows) -> list[str]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         null = resolve_null(detector.null, detector.estimator_, rows.X)
-        if isinstance(null, ChiSquareNull | NormalTheoryNull):  # others may refit many times
+        degenerate = getattr(detector.null_, "source_", None) == "chi-square"
+        if degenerate or isinstance(null, ChiSquareNull | NormalTheoryNull):  # others may refit many times
             null.fit(detector.estimator_, rows.X, detector.d2_)
     return [str(item.message) for item in caught if issubclass(item.category, FmahalWarning)]
+
+
+def _source(null: Any) -> str:
+    """Return where a simulated law comes from, as an addition to the name of the null."""
+    source = getattr(null, "source_", None)
+    if source == "table":
+        return ", from a table of simulated fits at these settings"
+    return f", from {null.n_fits_:,} simulated fits at these settings" if source == "simulation" else ""
 
 
 def _setup(rows: JudgedRows) -> list[tuple[str, str]]:
@@ -285,7 +309,8 @@ def _setup(rows: JudgedRows) -> list[tuple[str, str]]:
     law = detector.null_
     facts = [
         ("Estimator", repr(detector.estimator_)),
-        ("Null law", repr(law)),
+        *_fit.fit_facts(detector),
+        ("Null law", repr(law) + _source(law)),
         ("Law of training rows", describe_law(law.train_dist_)),
         ("Law of new rows", describe_law(law.new_dist_)),
         ("Rows in this report", "training rows" if rows.training else "new rows, not used in the fit"),

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from ..plotting import DistanceDistanceDisplay, DistanceQQDisplay, ToleranceEllipseDisplay
-from ..plotting._rows import JudgedRows, scatter_facts
+from ..plotting._rows import JudgedRows, classical_reference, feature_coordinates, scatter_facts
 from ..plotting._svg import inline_svg
+from ._fit import fitted_scatter
 
 _QQ = (
     "Each point is a row. Rows that follow the null law lie along the line, inside the shaded band; outliers leave "
@@ -19,9 +22,18 @@ _DD = (
 )
 _ELLIPSE = "Rows outside the solid ellipse are flagged."
 _BOTH = " The dashed one is that of the classical scatter."
+_DD_WIDE = (
+    "Distances, not squared. With no more rows than columns (plus one) every classical distance is the same number, "
+    "so the comparison is with a regularised scatter that is not robust: Ledoit-Wolf shrinkage of the standardised "
+    "columns. The two scales differ, hence compare the order: rows far up but not far right hide each other."
+)
+_RIVAL = (
+    "Distances, not squared. Rows near the line are as far out for one fit as for the other; a group far out along one "
+    "axis and near the start of the other is what the two fits disagree on."
+)
 _ONE_DISTANCE = (
     "There is no distance-distance plot: with no more rows than columns (plus one) every classical distance is the "
-    "same number."
+    "same number, and the detector's own scatter is not robust. MRCD is, for any number of columns."
 )
 
 
@@ -33,10 +45,10 @@ _SAME_SCATTER = (
 
 def hint(rows: JudgedRows) -> str:
     """Return what to say above the plots."""
-    if not _has_classical(rows):
-        text = _ONE_DISTANCE
-    else:
+    if _has_classical(rows):
         text = _SAME_SCATTER if _is_classical(rows) else ""
+    else:
+        text = "" if scatter_facts(rows.detector).robust else _ONE_DISTANCE
     return (
         text if rows.law is rows.common[1] else text + " Distances are mapped to one law that all rows share."
     )
@@ -70,6 +82,15 @@ def figures(rows: JudgedRows, names: list[str], feature_names: Sequence[str] | N
                 lambda ax: DistanceDistanceDisplay.from_estimator(detector, X, ax=ax, **common),
             )
         )  # fmt: skip
+    elif not classical and scatter_facts(detector).robust:
+        drawn.append(
+            _figure("dd", "Regularised and detector's distances", _DD_WIDE, lambda ax: _wide(ax, rows, names))
+        )
+    rival = getattr(fitted_scatter(detector), "alternative_", None)
+    if rival is not None and rows.training:
+        drawn.append(
+            _figure("rival", "The two fits that compete", _RIVAL, lambda ax: _rivals(ax, rows, rival, names))
+        )
     if detector.contribution_names_.size == 2 and _has_classical(rows):
         drawn.append(
             _figure(
@@ -78,6 +99,30 @@ def figures(rows: JudgedRows, names: list[str], feature_names: Sequence[str] | N
             )
         )  # fmt: skip
     return drawn
+
+
+def _wide(ax: Any, rows: JudgedRows, names: list[str]) -> None:
+    """Draw the detector's distances over those of a regularised scatter of standardised columns."""
+    from ..scatter import LedoitWolf
+
+    Z, scatter, _ = feature_coordinates(rows.detector, rows.X)
+    scale = Z.std(axis=0)
+    Z = (Z - Z.mean(axis=0)) / np.where(scale > 0, scale, 1.0)
+    _, reference_d2, _ = classical_reference(Z, LedoitWolf(), rows.level)
+    d2, _, cutoff = rows.common
+    DistanceDistanceDisplay.from_distances(
+        reference_d2, d2, flagged=rows.flagged, cutoff=cutoff, alpha=rows.alpha, row_names=names, ax=ax,
+        reference_name="LedoitWolf", name=type(scatter).__name__,
+    )  # fmt: skip
+
+
+def _rivals(ax: Any, rows: JudgedRows, rival: Any, names: list[str]) -> None:
+    """Draw the distances of the chosen fit over those of the one that competes with it."""
+    cutoff = rows.common[2]
+    DistanceDistanceDisplay.from_distances(
+        np.asarray(rival.d2, dtype=float), rows.d2, flagged=rows.flagged, cutoff=cutoff, reference_cutoff=cutoff,
+        alpha=rows.alpha, row_names=names, ax=ax, reference_name="the other fit", name="the fit used",
+    )  # fmt: skip
 
 
 def _ellipse(

@@ -9,6 +9,7 @@ from scipy.stats import binom
 
 from ..plotting._rows import JudgedRows, scatter_facts
 from . import _law
+from ._fit import complement_text
 from ._page import percent, plural, short
 
 
@@ -24,7 +25,18 @@ def describe_law(law: Any) -> str:
         return f"{times}Beta({short(shape[0])}, {short(shape[1])})"
     if family == "f" and len(shape) == 2:
         return f"{times}F({short(shape[0])}, {short(shape[1])})"
-    return type(law).__name__ if family is None else family
+    if family is not None:
+        return family
+    if hasattr(law, "inner") and hasattr(law, "outer"):
+        return (
+            f"{describe_law(law.inner)} for the rows that were kept, {describe_law(law.outer)} for the others"
+        )
+    if hasattr(law, "isf"):  # a law of our own: its quantiles say more than its class
+        with np.errstate(all="ignore"):
+            quantiles = [np.ravel(law.isf(tail)) for tail in (0.5, 0.01)]
+        if all(q.size == 1 and np.isfinite(q).all() for q in quantiles):
+            return f"quantiles {short(quantiles[0][0])} (50%) and {short(quantiles[1][0])} (99%)"
+    return type(law).__name__
 
 
 def law_name(rows: JudgedRows) -> str:
@@ -43,8 +55,13 @@ def verdict_of(rows: JudgedRows, known: np.ndarray | None) -> Any:
             calm, plural(n, "row")
         )
     else:
-        text = Markup("<strong>{} of {}</strong> {} flagged as {}. ").format(
-            f"{k:,}", plural(n, "row"), "is" if k == 1 else "are", "an outlier" if k == 1 else "outliers"
+        doubt = rows.training and complement_text(rows.detector, rows.flagged)
+        text = Markup("<strong{}>{} of {}</strong> {} flagged as {}. ").format(
+            Markup(' class="plain"') if doubt else "",
+            f"{k:,}",
+            plural(n, "row"),
+            "is" if k == 1 else "are",
+            "an outlier" if k == 1 else "outliers",
         )
     if known is not None and known.any():
         text += _recall(known, rows.flagged)
@@ -83,6 +100,8 @@ def misfit_of(rows: JudgedRows) -> str | None:
     Half of clean rows have a p-value above 1/2. Three quarters on one side of it, by more than chance at 1e-6, or
     a quarter of all rows flagged say that the law does not fit.
     """
+    if rows.training and (text := complement_text(rows.detector, rows.flagged)):
+        return text
     n, share, law = rows.d2.size, float(rows.flagged.mean()), law_name(rows)
     above = int((rows.pvalues > 0.5).sum())
     if above > 0.75 * n and binom.sf(above - 1, n, 0.5) < 1e-6:
@@ -129,7 +148,12 @@ def limits_of(rows: JudgedRows) -> list[str]:
     if not facts.robust:
         limits.append(
             f"{type(scatter).__name__} uses every row: several outliers together can widen the estimate and hide "
-            "each other. Compare with a robust scatter such as MinCovDet."
+            f"each other. Compare with a robust scatter such as {'MinCovDet' if n >= 5 * p else 'MRCD'}."
+        )
+    elif facts.regularized:
+        limits.append(
+            f"{type(scatter).__name__} pulls the covariance towards a simple one, which makes distances exist for any "
+            "number of columns. How large they are depends on how far it pulls, and no law of them is known."
         )
     elif n < 5 * p:
         limits.append(

@@ -3,30 +3,43 @@
 Importing the package registers every family under its name.
 """
 
-from . import mcd as _mcd  # noqa: F401  (registers scikit-learn's estimator)
 from ._facts import ScatterFacts, facts
 from ._location import spatial_median
+from ._mcd_factors import mcd_subset_size
 from ._resolve import resolve
 from .base import BaseScatter
 from .cholesky import ModifiedCholesky
 from .cholesky_cv import ModifiedCholeskyCV
 from .empirical import EmpiricalCovariance
 from .fixed import FixedScatter
+from .mcd import MinCovDet
+from .mrcd import MRCD
+from .ogk import OGK
 from .qis import QIS
+from .robust_location import robust_location
+from .robust_scale import robust_scale
 from .shrinkage import OAS, LedoitWolf, ShrunkCovariance
+from .wrapped import WrappedCovariance
 
 __all__ = [
+    "MRCD",
     "OAS",
+    "OGK",
     "QIS",
     "BaseScatter",
     "EmpiricalCovariance",
     "FixedScatter",
     "LedoitWolf",
+    "MinCovDet",
     "ModifiedCholesky",
     "ModifiedCholeskyCV",
     "ScatterFacts",
     "ShrunkCovariance",
+    "WrappedCovariance",
     "facts",
+    "mcd_subset_size",
     "resolve",
+    "robust_location",
+    "robust_scale",
     "spatial_median",
 ]

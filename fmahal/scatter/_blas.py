@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
+
+_controller = cache(ThreadpoolController)  # finding the libraries costs milliseconds, setting them microseconds
 
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
     """Run BLAS on one thread: below some hundreds of rows its hand-over costs more than the second core gives."""
-    with threadpool_limits(1, user_api="blas"):
+    with _controller().limit(limits=1, user_api="blas"):
         yield

@@ -1,52 +1,414 @@
-"""The minimum covariance determinant estimator: scikit-learn's search, on columns of one scale."""
+"""The minimum covariance determinant estimator."""
 
 from __future__ import annotations
 
+import warnings
+from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-from sklearn import covariance as sk
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_is_fitted
 
+from .._kernels._jit import thread_limit
+from .._random import as_generator
 from .._registry import scatters
-from .._typing import ArrayLike
-from .._validation import check_finite
+from .._typing import ArrayLike, FloatArray, RandomState
+from ..exceptions import AmbiguousFitWarning, ExactFitWarning
+from ._mcd_fit import Estimate, ExactFit, Moments, Options, estimate, from_subset, moments, scaled, weighting
+from ._mcd_factors import consistency_factor
+from ._mcd_search import check_enumerable, standardised
+from .base import BaseScatter
+
+METHODS = ("auto", "fast", "deterministic", "exact")
+CORRECTIONS = ("pison", "asymptotic", None)
+DISAGREE = 0.1  # share of rows with another verdict from which two solutions are worth a warning
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """The deterministic solution, where the one of least determinant disagrees with it.
+
+    Attributes
+    ----------
+    location, covariance : ndarray
+        Reweighted estimate, as `location_` and `covariance_`.
+    objective : float
+        Log-determinant of its subset, not below `objective_`.
+    raw_support : ndarray of shape (n_samples,), bool
+        Its h rows.
+    d2 : ndarray of shape (n_samples,)
+        Squared distances from it.
+    share : float
+        Share of the rows that one solution counts as outlying and the other does not.
+    """
+
+    location: FloatArray
+    covariance: FloatArray
+    objective: float
+    raw_support: np.ndarray
+    d2: FloatArray
+    share: float
 
 
 def _applies(n: int, p: int) -> str | None:
     if n <= p + 1:
-        return f"needs at least p + 2 rows (n = {n}, p = {p})"
+        return f"needs at least p + 2 rows (n = {n}, p = {p}); MRCD does not"
     return None
 
 
 @scatters.register("mcd", "Minimum covariance determinant, robust", order=60, applies=_applies)
-class MinCovDet(sk.MinCovDet):
-    """`sklearn.covariance.MinCovDet` for columns in any units.
+class MinCovDet(BaseScatter):
+    r"""Minimum covariance determinant: location and scatter of the h rows whose scatter has the least determinant.
 
-    scikit-learn judges determinants and ranks on an absolute scale: a table in metres fails where the same table in
-    millimetres does not. Here columns are divided by their median absolute deviation first and the results brought
-    back, which an affine equivariant estimator does not notice otherwise. Parameters, attributes and methods are
-    scikit-learn's; O(n p^2) time for each concentration step.
+    .. math:: H = \arg\min_{|H| = h} \det S_H, \qquad
+              S_H = \frac1{h-1} \sum_{i \in H} (x_i - \bar x_H)(x_i - \bar x_H)^\top
+
+    The raw scatter :math:`c_1 c_2 S_H` is made consistent for normal data by :math:`c_1 = C(p, h/n)`,
+    :math:`C(p, a) = a / P(\chi^2_{p+2} \le \chi^2_{p,a})`, and corrected for small samples by :math:`c_2`. The rows
+    with :math:`d^2_{raw} < \chi^2_{p, 0.975}` then give `location_` and `covariance_`, with the two factors that
+    belong to them. Up to n - h rows may lie anywhere.
+
+    Parameters
+    ----------
+    method : {"auto", "fast", "deterministic", "exact"}, default="auto"
+        "fast": random elemental starts, concentration steps, exchange descent; affine equivariant. "deterministic":
+        six starts from robust scatters; the same answer always. "auto": both, and the better subset. "exact":
+        enumeration with bounds, for few rows.
+    support_fraction : float, optional
+        h = int(support_fraction n), at least p + 1 and half of the rows. By default h = (n + p + 1) // 2, of highest
+        breakdown value; `mcd_subset_size` gives the sizes of R's robustbase.
+    n_starts : int, default=500
+        Random starts.
+    correction : {"pison", "asymptotic", None}, default="pison"
+        Both factors, with the small-sample factors of Pison et al. [3]_ and divisor h - 1; the consistency factors
+        alone; or scikit-learn's numbers: divisor h, no factor on `raw_covariance_`, C(p, 0.975) on `covariance_`.
+    reweight : float, optional, default=0.975
+        Chi-square level of the reweighting step; None keeps the raw estimate.
+    assume_centered : bool, default=False
+        Whether the location is known to be 0.
+    n_jobs : int, optional
+        Most threads to use; None or -1 for all. The result does not depend on it.
+    random_state : int, RandomState, Generator or None, default=None
+        Seed of the random starts.
+    store_precision : bool, default=True
+        Whether `precision_` is kept.
+
+    Attributes
+    ----------
+    location_, covariance_, precision_ : ndarray
+        The reweighted estimate, (n_features,) and (n_features, n_features).
+    raw_location_, raw_covariance_ : ndarray
+        The estimate from the h rows, factors included.
+    raw_support_ : ndarray of shape (n_samples,), bool
+        The h rows.
+    support_ : ndarray of shape (n_samples,), bool
+        The rows that produced `covariance_`.
+    weights_ : ndarray of shape (n_samples,), bool
+        The rows within the cutoff of the final distances.
+    d2_, dist_ : ndarray of shape (n_samples,)
+        Squared distances of the training rows; `dist_` is scikit-learn's name for them.
+    raw_d2_ : ndarray of shape (n_samples,)
+        Squared distances to the raw estimate.
+    objective_ : float
+        :math:`\log \det S_H`, divisor h - 1 (h with a known location); minus infinity for an exact fit.
+    n_support_ : int
+        h.
+    raw_factors_, factors_ : tuple of two floats
+        Consistency and small-sample factor of the raw and of the reweighted scatter.
+    exact_fit_ : ExactFit or None
+        Hyperplane ``(normal, offset, rows)`` with at least h rows.
+    alternative_ : Alternative or None
+        The deterministic solution when the better subset calls other rows outlying.
+    method_ : str
+        What found the subset: "fast", "deterministic", "exact", "univariate" or "classical" (h = n).
+    whitener_, rank_, n_samples_, ddof_, n_features_in_, feature_names_in_
+        As for every scatter; `rank_` is the dimension of the flat for an exact fit.
+
+    Raises
+    ------
+    ValueError
+        When n <= p + 1 (use `MRCD`), for a parameter out of range, for NaN or infinity, and when "exact" would visit
+        too many subsets.
+
+    Warns
+    -----
+    ExactFitWarning
+        When h rows or more lie on a hyperplane. The estimate then lives inside it, with the robust fit of the rows on
+        it; `residual` is how far a row lies off.
+    AmbiguousFitWarning
+        When at least a tenth of the rows is outlying for one solution and not for the other, as with a tight cluster
+        of 30 to 40 % of the rows.
+
+    Notes
+    -----
+    O((n_starts + sweeps) n p^2) time; above 600 rows starts run in groups, so that for many rows the time is that of
+    some dozens of passes. O(n p) memory beyond the data; above a million rows the search runs on a sample and the
+    data are read in blocks. Ties are broken by the order of rows. A concentration step never raises the objective.
+    p = 1 is solved exactly.
+
+    References
+    ----------
+    .. [1] Rousseeuw, P. J. and Van Driessen, K. (1999). A fast algorithm for the minimum covariance determinant
+       estimator. Technometrics 41, 212-223. :doi:`10.1080/00401706.1999.10485670`
+    .. [2] Hubert, M., Rousseeuw, P. J. and Verdonck, T. (2012). A deterministic algorithm for robust location and
+       scatter. Journal of Computational and Graphical Statistics 21, 618-637. :doi:`10.1080/10618600.2012.672100`
+    .. [3] Pison, G., Van Aelst, S. and Willems, G. (2002). Small sample corrections for LTS and MCD. Metrika 55,
+       111-123. :doi:`10.1007/s001840200191`
+    .. [4] Hawkins, D. M. (1994). The feasible solution algorithm for the minimum covariance determinant estimator.
+       Computational Statistics and Data Analysis 17, 197-210. :doi:`10.1016/0167-9473(92)00071-X`
+
+    Examples
+    --------
+    >>> from fmahal import MinCovDet
+    >>> from fmahal.datasets import load_hbk
+    >>> X = load_hbk().data  # rows 0 to 13 were made outlying
+    >>> mcd = MinCovDet(random_state=0).fit(X)
+    >>> [int(i) for i in (~mcd.weights_).nonzero()[0]]
+    [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13]
     """
 
+    robust = True
+    scatter_kind = "mcd"
+
+    def __init__(
+        self,
+        *,
+        method: str = "auto",
+        support_fraction: float | None = None,
+        n_starts: int = 500,
+        correction: str | None = "pison",
+        reweight: float | None = 0.975,
+        assume_centered: bool = False,
+        n_jobs: int | None = None,
+        random_state: RandomState = None,
+        store_precision: bool = True,
+    ):
+        self.method = method
+        self.support_fraction = support_fraction
+        self.n_starts = n_starts
+        self.correction = correction
+        self.reweight = reweight
+        self.assume_centered = assume_centered
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.store_precision = store_precision
+
+    @property
+    def affine_equivariant(self) -> bool:  # type: ignore[override]
+        """Whether the method is: the deterministic starts are not."""
+        return self.method in ("fast", "exact")
+
+    @property
+    def equivariances(self) -> frozenset[str]:  # type: ignore[override]
+        """The transformations of all rows that leave squared distances as they are."""
+        names = {"permutation", "scale", "columns"}
+        if not self.assume_centered:
+            names.add("translation")
+        if self.affine_equivariant:
+            names |= {"orthogonal"} if self.assume_centered else {"orthogonal", "affine"}
+        return frozenset(names)
+
     def fit(self, X: ArrayLike, y: Any = None) -> MinCovDet:
-        """Fit the estimator; see `sklearn.covariance.MinCovDet.fit`."""
-        rows = validate_data(self, X, dtype=np.float64, ensure_all_finite=False, ensure_min_samples=2)
-        check_finite(rows, "X", getattr(self, "feature_names_in_", None))
-        names = getattr(self, "feature_names_in_", None)
-        centre = np.median(rows, axis=0)
-        scale = np.median(np.abs(rows - centre), axis=0)
-        scale = np.where(scale > 0, scale, rows.std(axis=0))
-        scale = np.where(scale > 0, scale, 1.0)
-        super().fit((rows - centre) / scale)
-        units = np.outer(scale, scale)
-        fit: Any = self
-        for name in ("location_", "raw_location_"):
-            setattr(fit, name, centre + getattr(fit, name) * scale)
-        for name in ("covariance_", "raw_covariance_"):
-            setattr(fit, name, getattr(fit, name) * units)
-        if fit.precision_ is not None:
-            fit.precision_ = fit.precision_ / units
-        if names is not None:
-            fit.feature_names_in_ = names
+        """Search the subset and estimate location and scatter.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Training rows, n_samples > n_features + 1.
+        y : ignored
+            For scikit-learn's pipelines.
+
+        Returns
+        -------
+        self : MinCovDet
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            See the class.
+        """
+        options, jobs = self._options()
+        rows = self._training_rows(X)
+        n, p = rows.shape
+        h = self._subset_size(n, p)
+        if self.method == "exact":
+            check_enumerable(n, h)
+        with thread_limit(jobs):
+            found = estimate(np.asarray(rows, dtype=np.float64), h, options, as_generator(self.random_state))
+        self._keep(found, n, h)
+        self.alternative_ = self._alternative(rows, found, options)
+        self._report(n)
         return self
+
+    # ---------------------------------------------------------------- parameters
+
+    def _options(self) -> tuple[Options, int | None]:
+        self._check_flags("assume_centered", "store_precision")
+        if self.method not in METHODS:
+            raise ValueError(f"method must be one of {', '.join(METHODS)}, got {self.method!r}.")
+        if self.correction not in CORRECTIONS:
+            raise ValueError(f'correction must be "pison", "asymptotic" or None, got {self.correction!r}.')
+        if not isinstance(self.n_starts, Integral) or isinstance(self.n_starts, bool) or self.n_starts < 1:
+            raise ValueError(f"n_starts must be an integer of at least 1, got {self.n_starts!r}.")
+        level = self.reweight
+        if level is not None and not (_is_number(level) and 0.5 <= level < 1):
+            raise ValueError(f"reweight must be a level in [0.5, 1), such as 0.975, or None, got {level!r}.")
+        jobs = self.n_jobs
+        if jobs is not None and (not isinstance(jobs, Integral) or isinstance(jobs, bool) or jobs == 0):
+            raise ValueError(f"n_jobs must be a number of threads, -1 or None, got {jobs!r}.")
+        options = Options(
+            self.method,
+            int(self.n_starts),
+            self.correction,
+            None if level is None else float(level),
+            bool(self.assume_centered),
+        )
+        return options, None if jobs is None or jobs < 0 else int(jobs)
+
+    def _subset_size(self, n: int, p: int) -> int:
+        if n <= p + 1:
+            raise ValueError(
+                f"MinCovDet needs more than p + 1 rows, got n = {n} rows and p = {p} columns: every subset would be "
+                "singular. Use MRCD, which is regularised, fewer columns, or more rows."
+            )
+        fraction = self.support_fraction
+        if fraction is None:
+            return (n + p + 1) // 2
+        if not _is_number(fraction) or not 0 < fraction <= 1:
+            raise ValueError(f"support_fraction must be in (0, 1], got {fraction!r}.")
+        h = int(fraction * n)
+        if h <= p or 2 * h < n - 1:
+            raise ValueError(
+                f"support_fraction={fraction!r} gives subsets of h = {h} of {n} rows; h must be at least p + 1 = "
+                f"{p + 1} and half of the rows. Leave it None for h = {(n + p + 1) // 2}, or use MRCD."
+            )
+        return h
+
+    # ---------------------------------------------------------------- results
+
+    def _keep(self, found: Estimate, n: int, h: int) -> None:
+        ddof = 0 if self.correction is None or self.assume_centered else 1
+        self._store(found.location, found.whitener, n, covariance=found.covariance, ddof=ddof)
+        self.raw_location_, self.raw_covariance_ = found.raw_location, found.raw_covariance
+        self.raw_support_, self.support_ = found.raw_support, found.support
+        self.raw_d2_, self.d2_, self.weights_ = found.raw_d2, found.d2, found.weights
+        self.raw_factors_, self.factors_ = found.raw_factors, found.factors
+        self.objective_, self.method_, self.n_support_ = found.objective, found.origin, h
+        self.exact_fit_: ExactFit | None = found.exact
+
+    @property
+    def dist_(self) -> FloatArray:
+        """Squared distances of the training rows, `d2_`."""
+        self._check_fitted("dist_")
+        return self.d2_
+
+    def _alternative(self, X: FloatArray, found: Estimate, options: Options) -> Alternative | None:
+        if found.other is None or np.array_equal(found.other, found.raw_support):
+            return None
+        rows = np.asarray(X, dtype=np.float64)
+        Zt, _, scale = standardised(rows, self.n_support_, options.known)
+        shift = 2.0 * float(np.log(scale).sum())
+        other = from_subset(rows, Zt, found.other, "deterministic", options, shift)
+        share = float(np.mean(other.weights != found.weights))
+        if share < DISAGREE:
+            return None
+        return Alternative(other.location, other.covariance, other.objective, found.other, other.d2, share)
+
+    def _report(self, n: int) -> None:
+        """Warn at the line that called `fit`."""
+        if self.exact_fit_ is not None:
+            plane = self.exact_fit_
+            names = self._names()
+            terms = [
+                f"{value:+.4g} {names[j] if names is not None else f'x{j}'}"
+                for j, value in enumerate(plane.normal)
+                if abs(value) > 1e-8
+            ]
+            shown = " ".join(terms[:6]) + (" ..." if len(terms) > 6 else "")
+            warnings.warn(
+                f"{int(plane.rows.sum())} of {n} rows lie on the hyperplane {shown} = {plane.offset:.6g}: their "
+                "determinant is zero. Usual causes are constant, duplicated or coded columns, sums of columns, and "
+                f"repeated rows. Distances are measured inside ({self.rank_} dimensions); rows off it have a residual "
+                "and weight 0. Drop such a column if it carries no information.",
+                ExactFitWarning,
+                stacklevel=3,
+            )
+        if self.alternative_ is not None:
+            warnings.warn(
+                f"Two solutions disagree on {100 * self.alternative_.share:.0f} % of the rows: the subset of least "
+                f"determinant (objective {self.objective_:.6g}) and the deterministic one "
+                f"({self.alternative_.objective:.6g}, in alternative_). A tight cluster of rows is the usual cause: the "
+                "least determinant may hold all of it. Look at both sets of distances.",
+                AmbiguousFitWarning,
+                stacklevel=3,
+            )
+
+    # ---------------------------------------------------------------- scikit-learn's steps
+
+    def correct_covariance(self, data: ArrayLike) -> FloatArray:
+        """Return the raw covariance with its consistency factor.
+
+        Parameters
+        ----------
+        data : array-like of shape (n_samples, n_features)
+            The training rows; for scikit-learn's signature.
+
+        Returns
+        -------
+        covariance : ndarray of shape (n_features, n_features)
+            `raw_covariance_` times C(p, h/n) with ``correction=None``, else `raw_covariance_`, which has its factors.
+
+        Notes
+        -----
+        O(p^2). Unlike scikit-learn's method it changes nothing.
+        """
+        check_is_fitted(self)
+        rows = self._rows(data)
+        n, p = rows.shape
+        if self.correction is not None or self.n_support_ >= n:
+            return self.raw_covariance_.copy()
+        return self.raw_covariance_ * consistency_factor(p, self.n_support_ / n)
+
+    def reweight_covariance(self, data: ArrayLike) -> tuple[FloatArray, FloatArray, np.ndarray]:
+        """Return location, covariance and support of the reweighting step on the training rows.
+
+        Parameters
+        ----------
+        data : array-like of shape (n_samples, n_features)
+            The training rows.
+
+        Returns
+        -------
+        location : ndarray of shape (n_features,)
+            Mean of the rows within the cutoff.
+        covariance : ndarray of shape (n_features, n_features)
+            Their covariance with its factors.
+        support : ndarray of shape (n_samples,), bool
+            These rows.
+
+        Raises
+        ------
+        ValueError
+            When the number of rows is not that of the fit.
+
+        Notes
+        -----
+        O(n p^2). Unlike scikit-learn's method it changes nothing, and the covariance has its factors.
+        """
+        check_is_fitted(self)
+        rows = np.asarray(self._rows(data), dtype=np.float64)
+        n, p = rows.shape
+        if n != self.n_samples_:
+            raise ValueError(f"data has {n} rows, the estimator was fitted on {self.n_samples_}: pass those rows.")
+        if self.exact_fit_ is not None or self.reweight is None:
+            return self.location_.copy(), self.covariance_.copy(), self.support_.copy()
+        options, _ = self._options()
+        support = weighting(self.raw_d2_, self.raw_support_, n, p, options)
+        found: Moments = moments(rows, support, options.known)
+        return found.location, scaled(found, self.factors_, options), support
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool | np.bool_)

@@ -16,6 +16,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 import fmahal
 from fmahal import MahalanobisDetector
 from fmahal.exceptions import CalibrationWarning, RankDeficientError, RankDeficientWarning
+from fmahal.models._steps import default_estimator
 from fmahal.nulls import BaseNull, ChiSquareNull, NormalTheoryNull
 
 RNG = np.random.default_rng(7)
@@ -166,9 +167,20 @@ def test_default_estimator_is_robust_while_rows_allow_it():
     assert isinstance(det.estimator_, skcov.MinCovDet)
     assert det.estimator_.random_state == 0
     assert (det.labels_[:3] == -1).all()
-    with pytest.warns(CalibrationWarning, match="LedoitWolf"):
+    with pytest.warns(CalibrationWarning, match="MRCD"):
         det = MahalanobisDetector().fit(X[:19])
-    assert isinstance(det.estimator_, fmahal.LedoitWolf)
+    assert isinstance(det.estimator_, fmahal.MRCD)
+
+
+@pytest.mark.parametrize(
+    ("n", "p", "name"),
+    [
+        (5, 1, "MinCovDet"), (500, 100, "MinCovDet"), (499, 100, "MRCD"), (4, 1000, "MRCD"), (200, 20000, "MRCD"),
+        (3, 2, "LedoitWolf"), (1000, 900, "LedoitWolf"), (2000, 10000, "LedoitWolf"),
+    ],
+)  # fmt: skip
+def test_default_estimator_stays_quick_and_robust(n, p, name):
+    assert type(default_estimator(n, p)).__name__ == name
 
 
 def test_the_given_estimator_is_left_alone():

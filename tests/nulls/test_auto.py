@@ -10,7 +10,16 @@ from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardSca
 import fmahal
 from fmahal._registry import nulls
 from fmahal.exceptions import CalibrationWarning, RankDeficientError
-from fmahal.nulls import AutoNull, BaseNull, ChiSquareNull, NormalTheoryNull, resolve_null, select_null
+from fmahal.nulls import (
+    AutoNull,
+    BaseNull,
+    ChiSquareNull,
+    NormalTheoryNull,
+    RobustNull,
+    resolve_null,
+    select_null,
+)
+from fmahal.scatter.mcd import MinCovDet
 
 X = np.random.default_rng(0).normal(size=(40, 3)) @ np.diag([1.0, 5.0, 0.1])
 
@@ -37,6 +46,8 @@ EXACT = [
     (make_pipeline(FixedProjection(np.cbrt), fmahal.EmpiricalCovariance()), NormalTheoryNull),
     (fmahal.FixedScatter("mean", covariance=np.eye(3)), NormalTheoryNull),
     (fmahal.FixedScatter(np.zeros(3), covariance=np.eye(3)), ChiSquareNull),
+    (MinCovDet(random_state=0), RobustNull),
+    (make_pipeline(StandardScaler(), MinCovDet(random_state=0)), RobustNull),
     (
         make_pipeline(FunctionTransformer(), fmahal.FixedScatter(np.zeros(3), covariance=np.eye(3))),
         ChiSquareNull,
@@ -54,6 +65,7 @@ APPROXIMATE = [
     (skcov.EllipticEnvelope(random_state=0), "EllipticEnvelope"),
     (skcov.GraphicalLasso(), "GraphicalLasso"),
     (make_pipeline(PCA(2), fmahal.EmpiricalCovariance()), "PCA"),
+    (make_pipeline(PCA(2), MinCovDet(random_state=0)), "MinCovDet"),
     (make_pipeline(MinMaxScaler(clip=True), fmahal.EmpiricalCovariance()), "MinMaxScaler"),
     (
         make_pipeline(StandardScaler(), fmahal.FixedScatter(np.zeros(3), covariance=np.eye(3))),
@@ -143,7 +155,7 @@ def test_resolve_rejects_what_is_no_null():
 
 
 def test_registry():
-    assert {"auto", "chi2", "normal"} <= set(nulls.names())
+    assert {"auto", "chi2", "normal", "robust", "cerioli"} <= set(nulls.names())
     for name in ("auto", "chi2", "normal"):
         entry = nulls[name]
         assert isinstance(entry.factory(), BaseNull)

@@ -7,16 +7,20 @@ from hypothesis import strategies as st
 from strategies import generators
 
 from fmahal.scatter import (
+    MRCD,
     OAS,
+    OGK,
     QIS,
     BaseScatter,
     EmpiricalCovariance,
     FixedScatter,
     LedoitWolf,
     ShrunkCovariance,
+    WrappedCovariance,
 )
 
-SCATTERS = [EmpiricalCovariance, LedoitWolf, OAS, QIS, ShrunkCovariance]
+SCATTERS = [EmpiricalCovariance, LedoitWolf, OAS, QIS, ShrunkCovariance, WrappedCovariance]
+ROBUST = [WrappedCovariance, OGK, MRCD]
 TRANSFORMATIONS = ("translation", "permutation", "orthogonal", "scale", "columns", "affine")
 
 
@@ -54,7 +58,20 @@ def test_declared(make, kind, rng, n, p, route):
     assert a.rank_ == b.rank_
 
 
-@pytest.mark.parametrize("make", SCATTERS)
+@pytest.mark.parametrize("kind", TRANSFORMATIONS)
+@pytest.mark.parametrize("make", ROBUST)
+@given(generators(), st.integers(20, 50), st.integers(1, 8))
+def test_declared_by_robust_scatters(make, kind, rng, n, p):
+    """Enough rows for half of them to span all columns: a few outliers among them."""
+    if kind not in make.equivariances:
+        return
+    X = rng.normal(size=(n, p)) * rng.uniform(0.5, 2.0, size=p)
+    X[: n // 6] += 10.0
+    Y = transformed(X, kind, rng)
+    np.testing.assert_allclose(make().fit(Y).mahalanobis(Y), make().fit(X).mahalanobis(X), rtol=1e-6)
+
+
+@pytest.mark.parametrize("make", [*SCATTERS, OGK, MRCD])
 @pytest.mark.filterwarnings("ignore::fmahal.exceptions.RankDeficientWarning")
 def test_undeclared_does_not_hold(make):
     rng = np.random.default_rng(0)

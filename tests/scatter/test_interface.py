@@ -16,18 +16,22 @@ from fmahal import Whitener, _validation
 from fmahal._registry import scatters
 from fmahal.exceptions import DenseSizeError
 from fmahal.scatter import (
+    MRCD,
     OAS,
+    OGK,
     QIS,
     EmpiricalCovariance,
     FixedScatter,
     LedoitWolf,
     ScatterFacts,
     ShrunkCovariance,
+    WrappedCovariance,
     facts,
     resolve,
 )
 
-SCATTERS = [EmpiricalCovariance, LedoitWolf, OAS, QIS, ShrunkCovariance, FixedScatter]
+CLASSICAL = [EmpiricalCovariance, LedoitWolf, OAS, QIS, ShrunkCovariance, FixedScatter]
+SCATTERS = [*CLASSICAL, OGK, WrappedCovariance, MRCD]
 SHAPES = [(30, 4), (12, 25)]
 pytestmark = pytest.mark.filterwarnings("ignore::fmahal.exceptions.RankDeficientWarning")
 
@@ -192,7 +196,7 @@ def test_ridge_adds(shape):
 
 def test_divisors():
     X = draw(20, 3)
-    assert [make().fit(X).ddof_ for make in SCATTERS] == [0, 0, 0, 1, 0, 0]
+    assert [make().fit(X).ddof_ for make in CLASSICAL] == [0, 0, 0, 1, 0, 0]
     assert QIS(assume_centered=True).fit(X).ddof_ == 0
     assert QIS().fit(X).eigenvalues_.sum() == pytest.approx(np.trace(np.cov(X.T)), rel=1e-13)
 

@@ -4,7 +4,9 @@ import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fmahal.scatter import (
+    MRCD,
     OAS,
+    OGK,
     QIS,
     EmpiricalCovariance,
     FixedScatter,
@@ -12,6 +14,7 @@ from fmahal.scatter import (
     ModifiedCholesky,
     ModifiedCholeskyCV,
     ShrunkCovariance,
+    WrappedCovariance,
 )
 
 SCATTERS = [
@@ -30,6 +33,10 @@ SCATTERS = [
     ModifiedCholesky(penalty="l1", alpha=0.1),
     ModifiedCholesky(penalty="l2", alpha=0.1, n_orders=2, random_state=0),
     ModifiedCholeskyCV(alphas=[0.1, 1.0], bandwidths=[0], cv=2),
+    OGK(),
+    OGK(scale="qn"),
+    WrappedCovariance(),
+    MRCD(),
 ]
 
 
@@ -44,6 +51,6 @@ def expected_failures(estimator):
 
 
 @parametrize_with_checks(SCATTERS, expected_failed_checks=expected_failures)
-@pytest.mark.filterwarnings("ignore::fmahal.exceptions.RankDeficientWarning")
+@pytest.mark.filterwarnings("ignore::fmahal.exceptions.FmahalWarning")
 def test_sklearn(estimator, check):
     check(estimator)

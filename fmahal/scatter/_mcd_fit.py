@@ -1,0 +1,318 @@
+"""From the subset of least determinant to an estimate: factors, reweighting, exact fits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from scipy import special
+
+from .._typing import FloatArray
+from ..whitener import Whitener
+from ._mcd_factors import consistency_factor, nominal_alpha, small_sample_factor
+from ._mcd_search import EPS, Plane, Problem, Subset, search, standardised, univariate
+
+BoolArray = np.ndarray
+Factors = tuple[float, float]
+
+
+class Options(NamedTuple):
+    """The parameters of the estimator that the numbers depend on."""
+
+    method: str
+    n_starts: int
+    correction: str | None
+    reweight: float | None
+    known: bool  # the location is known to be 0
+
+
+@dataclass(frozen=True)
+class ExactFit:
+    """A hyperplane {x : normal . x = offset} that holds at least h of the n rows.
+
+    Attributes
+    ----------
+    normal : ndarray of shape (n_features,)
+        Unit normal vector.
+    offset : float
+        Signed distance of the hyperplane from the origin, in the units of the data.
+    rows : ndarray of shape (n_samples,), bool
+        The rows on it; when these span fewer dimensions still, the rows in the smallest flat found.
+    """
+
+    normal: FloatArray
+    offset: float
+    rows: BoolArray
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Everything that the estimator shows after a fit."""
+
+    raw_location: FloatArray
+    raw_covariance: FloatArray
+    raw_support: BoolArray
+    raw_d2: FloatArray
+    raw_factors: Factors
+    location: FloatArray
+    covariance: FloatArray
+    whitener: Whitener
+    support: BoolArray
+    d2: FloatArray
+    weights: BoolArray
+    factors: Factors
+    objective: float
+    origin: str
+    exact: ExactFit | None = None
+    other: BoolArray | None = None  # raw support of the deterministic solution, when another one is better
+
+
+class Moments(NamedTuple):
+    """Location and scatter (divisor m - ddof) of m rows."""
+
+    location: FloatArray
+    scatter: FloatArray
+    count: int
+
+
+def moments(X: FloatArray, rows: BoolArray, known: bool) -> Moments:
+    """Mean and scatter of some rows in two passes, products in units of each column's spread."""
+    part = np.asarray(X[rows], dtype=np.float64)
+    location = np.zeros(part.shape[1]) if known else part.mean(axis=0)
+    part = part - location
+    unit = np.abs(part).max(axis=0, initial=0.0)
+    unit[unit == 0] = 1.0
+    part /= unit
+    m = len(part)
+    scatter = part.T @ part / max(m - (not known), 1)
+    return Moments(location, scatter * unit * unit[:, None], m)
+
+
+def cutoff(p: int, level: float) -> float:
+    """The chi-square quantile of squared distances."""
+    return float(special.chdtri(p, 1.0 - level)) if p else np.inf
+
+
+def raw_factors(n: int, p: int, h: int, options: Options) -> Factors:
+    """Consistency and small-sample factors of the scatter of the subset."""
+    if options.correction is None or h == n:
+        return 1.0, 1.0
+    small = 1.0
+    if options.correction == "pison":
+        small = small_sample_factor(n, p, nominal_alpha(n, p, h))
+    return consistency_factor(p, h / n), small
+
+
+def final_factors(n: int, p: int, h: int, all_rows: bool, options: Options) -> Factors:
+    """The same for the reweighted scatter; nothing is corrected when no row was left out."""
+    level = options.reweight
+    assert level is not None
+    if options.correction is None:
+        return consistency_factor(p, level), 1.0
+    if all_rows:
+        return 1.0, 1.0
+    small = 1.0
+    if options.correction == "pison":
+        small = small_sample_factor(n, p, nominal_alpha(n, p, h), reweighted=True)
+    return consistency_factor(p, level), small
+
+
+def scaled(found: Moments, factors: Factors, options: Options) -> FloatArray:
+    """Return the corrected scatter; without correction the divisor is the number of rows."""
+    scale = factors[0] * factors[1]
+    if options.correction is None and not options.known:
+        scale *= (found.count - 1) / found.count
+    return found.scatter * scale
+
+
+def squared(X: FloatArray, location: FloatArray, whitener: Whitener) -> FloatArray:
+    """Squared distances of rows."""
+    return whitener.sqnorm(np.ascontiguousarray(X - location))
+
+
+# ---------------------------------------------------------------- the estimate
+
+
+def estimate(X: FloatArray, h: int, options: Options, rng: np.random.Generator) -> Estimate:
+    """Fit float64 rows (n, p), h > p; a hyperplane with h rows leads to the estimate inside it."""
+    n, p = X.shape
+    Zt, centre, scale = standardised(X, h, options.known)
+    flat = np.flatnonzero(scale == 0)
+    if flat.size:
+        return _flat_column(X, Zt, centre, scale, flat, h, options, rng)
+    found: Subset | Plane
+    if h == n:
+        found = _whole(Problem(Zt, h, int(not options.known)))
+    elif p == 1:
+        found = Subset(univariate(X[:, 0], h, options.known), "univariate")
+    else:
+        found = search(Problem(Zt, h, int(not options.known)), options.method, options.n_starts, rng)
+    if isinstance(found, Plane):
+        return _inside(X, Zt, centre, scale, found, h, options, rng)
+    support = _mask(found.rows, n)
+    other = None if found.other is None else _mask(found.other, n)
+    shift = 2.0 * float(np.log(scale).sum())
+    return from_subset(X, Zt, support, found.origin, options, shift, other)
+
+
+def _mask(rows: np.ndarray, n: int) -> BoolArray:
+    mask = np.zeros(n, dtype=bool)
+    mask[rows] = True
+    return mask
+
+
+def _whole(problem: Problem) -> Subset | Plane:
+    """All rows, unless they lie on a hyperplane."""
+    p, n = problem.Zt.shape
+    rows = np.arange(n)
+    scatter = moments(problem.Zt.T, np.ones(n, dtype=bool), not problem.ddof).scatter
+    w, V = np.linalg.eigh(scatter / np.sqrt(np.outer(np.diagonal(scatter), np.diagonal(scatter))))
+    if w[0] > max(n, p, 16) * EPS * w[-1]:
+        return Subset(rows, "classical")
+    normal = V[:, 0] / np.sqrt(np.diagonal(scatter))
+    return Plane(normal / np.linalg.norm(normal), np.ones(n, dtype=bool))
+
+
+def from_subset(
+    X: FloatArray,
+    Zt: FloatArray,
+    support: BoolArray,
+    origin: str,
+    options: Options,
+    shift: float = 0.0,
+    other: BoolArray | None = None,
+) -> Estimate:
+    """Correct the scatter of a subset, reweight, correct again. `shift` takes log-determinants to data units."""
+    n, p = X.shape
+    h = int(support.sum())
+    raw = moments(X, support, options.known)
+    factors = raw_factors(n, p, h, options)
+    covariance = scaled(raw, factors, options)
+    whitener = Whitener.from_covariance(covariance, n_samples=n)
+    d2 = squared(X, raw.location, whitener)
+    inner = moments(Zt.T, support, options.known).scatter
+    result = Estimate(
+        raw_location=raw.location, raw_covariance=covariance, raw_support=support, raw_d2=d2, raw_factors=factors,
+        location=raw.location, covariance=covariance, whitener=whitener, support=support, d2=d2,
+        weights=np.ones(n, dtype=bool), factors=factors, objective=float(np.linalg.slogdet(inner)[1]) + shift,
+        origin=origin, other=other,
+    )  # fmt: skip
+    if options.reweight is None:
+        return replace(result, weights=d2 < cutoff(p, 0.975))
+    return reweighted(X, result, options)
+
+
+def reweighted(X: FloatArray, raw: Estimate, options: Options) -> Estimate:
+    """Return the estimate from the rows within the chi-square cutoff of the raw distances."""
+    n, p = X.shape
+    h = int(raw.raw_support.sum())
+    assert options.reweight is not None
+    bound = cutoff(p, options.reweight)
+    support = weighting(raw.raw_d2, raw.raw_support, n, p, options)
+    found = moments(X, support, options.known)
+    factors = final_factors(n, p, h, bool(support.all()), options)
+    covariance = scaled(found, factors, options)
+    whitener = Whitener.from_covariance(covariance, n_samples=n)
+    d2 = squared(X, found.location, whitener)
+    return replace(
+        raw, location=found.location, covariance=covariance, whitener=whitener, support=support, d2=d2,
+        weights=d2 < bound, factors=factors,
+    )  # fmt: skip
+
+
+def weighting(d2: FloatArray, support: BoolArray, n: int, p: int, options: Options) -> BoolArray:
+    """Rows within the cutoff; without correction of the raw scatter its distances are made consistent first."""
+    h = int(support.sum())
+    assert options.reweight is not None
+    scale = consistency_factor(p, h / n) if options.correction is None and h < n else 1.0
+    inside = d2 < cutoff(p, options.reweight) * scale
+    return inside if inside.sum() > p + 1 else support
+
+
+# ---------------------------------------------------------------- exact fits
+
+
+def _flat_column(
+    X: FloatArray,
+    Zt: FloatArray,
+    centre: FloatArray,
+    scale: FloatArray,
+    flat: np.ndarray,
+    h: int,
+    options: Options,
+    rng: np.random.Generator,
+) -> Estimate:
+    """h rows share a value in a column: the hyperplane on which it has that value."""
+    p = X.shape[1]
+    deviations = np.abs(X[:, flat] - centre[flat])
+    equal = deviations <= 32.0 * EPS * np.abs(centre[flat])
+    for t, j in enumerate(flat):
+        spread = deviations[:, t].max()
+        scale[j] = spread if spread > 0 else (abs(centre[j]) or 1.0)
+        Zt[j] = (X[:, j] - centre[j]) / scale[j]
+    j = int(np.argmax(equal.sum(axis=0)))
+    normal = np.zeros(p)
+    normal[flat[j]] = 1.0
+    return _inside(X, Zt, centre, scale, Plane(normal, equal[:, j]), h, options, rng)
+
+
+def _inside(
+    X: FloatArray,
+    Zt: FloatArray,
+    centre: FloatArray,
+    scale: FloatArray,
+    plane: Plane,
+    h: int,
+    options: Options,
+    rng: np.random.Generator,
+) -> Estimate:
+    """Fit the rows on a hyperplane in its own coordinates and bring the estimate back."""
+    n, p = X.shape
+    basis = np.linalg.qr(plane.normal[:, None], mode="complete")[0][:, 1:]
+    origin = np.zeros(p) if options.known else np.median(Zt[:, plane.rows], axis=1)
+    held = np.ascontiguousarray((Zt[:, plane.rows] - origin[:, None]).T @ basis)
+    inner = estimate(held, h, options, rng) if p > 1 else None
+
+    def everywhere(mask: BoolArray) -> BoolArray:
+        out = np.zeros(n, dtype=bool)
+        out[plane.rows] = mask
+        return out
+
+    def back(location: FloatArray, covariance: FloatArray) -> tuple[FloatArray, FloatArray, Whitener]:
+        w, V = np.linalg.eigh(covariance)
+        kept = w > max(n, p, 16) * EPS * w[-1]
+        directions = basis @ V[:, kept]
+        matrix = (directions * w[kept]) @ directions.T * scale * scale[:, None]
+        where = centre + scale * (origin + basis @ location)
+        if not kept.any():
+            return where, np.zeros((p, p)), Whitener.from_covariance(np.zeros((p, p)))
+        return where, matrix, Whitener.from_eigh(w[kept], directions, scale=scale)
+
+    if inner is None:  # all rows of the flat are equal
+        first = np.flatnonzero(plane.rows)[:h]
+        whitener = Whitener.from_covariance(np.zeros((1, 1)))
+        where, zero, nothing = centre + scale * origin, np.zeros((p, p)), np.zeros(n)
+        return Estimate(
+            where, zero, _mask(first, n), nothing, (1.0, 1.0), where, zero, whitener, plane.rows, nothing,
+            plane.rows, (1.0, 1.0), -np.inf, "univariate", _exact(plane, scale, where, plane.rows),
+        )  # fmt: skip
+    raw_location, raw_covariance, raw_whitener = back(inner.raw_location, inner.raw_covariance)
+    location, covariance, whitener = back(inner.location, inner.covariance)
+    rows = everywhere(inner.exact.rows if inner.exact else np.ones(len(held), dtype=bool))
+    d2 = squared(X, location, whitener)
+    bound = cutoff(whitener.rank, options.reweight or 0.975)
+    return Estimate(
+        raw_location=raw_location, raw_covariance=raw_covariance, raw_support=everywhere(inner.raw_support),
+        raw_d2=squared(X, raw_location, raw_whitener), raw_factors=inner.raw_factors, location=location,
+        covariance=covariance, whitener=whitener, support=everywhere(inner.support), d2=d2,
+        weights=rows & (d2 < bound), factors=inner.factors, objective=-np.inf, origin=inner.origin,
+        exact=_exact(plane, scale, location, rows),
+    )  # fmt: skip
+
+
+def _exact(plane: Plane, scale: FloatArray, location: FloatArray, rows: BoolArray) -> ExactFit:
+    """Return the hyperplane in the units of the data."""
+    normal = plane.normal / (scale / scale.min())
+    normal = normal / np.linalg.norm(normal)
+    return ExactFit(normal, float(normal @ location), rows)

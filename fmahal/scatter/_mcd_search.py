@@ -1,0 +1,311 @@
+"""The search for the h rows whose scatter has the least determinant: starts, concentration, exchange."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from .._kernels.concentration import (
+    OK,
+    SINGULAR,
+    concentrate_all,
+    elemental_starts,
+    standardise,
+    subset_moments,
+)
+from .._kernels.enumeration import best_subset
+from .._kernels.exchange import descend_all
+from .._typing import FloatArray
+from .._validation import readonly
+from ._det_starts import deterministic_starts
+
+EPS = float(np.finfo(np.float64).eps)
+GROUP = 300  # rows of a group, as in the published algorithm; five a column where columns are many
+GROUPS = 5
+KEPT = 10  # candidates that go on from stage to stage
+SMALL = 600  # rows up to which every boundary row takes part in the exchange
+LARGE = 5000  # rows above which candidates that are behind after two steps are dropped
+LEADERS = 3
+MAX_STEPS = 200
+MOST_SUBSETS = 10**7  # that method="exact" may have to visit
+DETERMINISTIC_COST = 1e9  # n p^2 up to which "auto" runs the deterministic starts too
+
+
+class Solutions(NamedTuple):
+    """Candidates, one an entry: log-determinants on the standardised scale, moments, subsets, null directions."""
+
+    logdets: FloatArray
+    means: FloatArray
+    scatters: FloatArray
+    statuses: np.ndarray
+    normals: FloatArray
+    subsets: np.ndarray
+
+    def at(self, index: np.ndarray) -> Solutions:
+        """Return copies of some candidates."""
+        return Solutions(*(np.ascontiguousarray(part[index]) for part in self))
+
+
+@dataclass
+class Plane:
+    """A hyperplane, in standardised units, that holds at least h rows."""
+
+    normal: FloatArray
+    rows: np.ndarray
+
+
+@dataclass
+class Problem:
+    """Standardised rows (p, n), h, and what rounding means for them."""
+
+    Zt: FloatArray
+    h: int
+    ddof: int
+    tol: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        p, n = self.Zt.shape
+        self.tol = 16.0 * EPS * max(p, 16.0, math.sqrt(n))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the data."""
+        return self.Zt.shape[1], self.Zt.shape[0]
+
+    def plane(self, found: Solutions) -> Plane | None:
+        """Return a hyperplane with at least h rows among those that made candidates singular."""
+        n, p = self.shape
+        for c in np.flatnonzero(found.statuses == SINGULAR)[: 4 * KEPT]:
+            normal = found.normals[c]
+            parts = normal[:, None] * (self.Zt - found.means[c][:, None] * self.ddof)
+            width = math.sqrt(self.tol) * np.abs(normal).max() + 16.0 * EPS * np.abs(parts).sum(axis=0)
+            rows = np.abs(parts.sum(axis=0)) <= width
+            if rows.sum() >= self.h:
+                return Plane(normal, rows)
+        return None
+
+
+@dataclass
+class Subset:
+    """The rows found, which starts led there, and the deterministic solution when it is another one."""
+
+    rows: np.ndarray
+    origin: str
+    other: np.ndarray | None = None
+
+
+def standardised(X: FloatArray, h: int, known: bool) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return columns in units of their h-th smallest deviation, transposed, with centres and scales.
+
+    A scale of 0, or one that is rounding of the centre, means that h rows share a value; it is returned as 0.
+    """
+    n, p = X.shape
+    Zt, centre, scale = np.empty((p, n)), np.empty(p), np.empty(p)
+    standardise(readonly(X), h, known, centre, scale, Zt)
+    scale[scale <= 32.0 * EPS * np.abs(centre)] = 0.0
+    return Zt, centre, scale
+
+
+# ---------------------------------------------------------------- stages
+
+
+def _empty(count: int, p: int, h: int) -> Solutions:
+    return Solutions(
+        np.full(count, np.inf),
+        np.zeros((count, p)),
+        np.zeros((count, p, p)),
+        np.zeros(count, np.int64),
+        np.zeros((count, p)),
+        np.zeros((count, h), np.int64),
+    )
+
+
+def _best(found: Solutions, count: int) -> Solutions:
+    """Return the `count` best candidates that differ; singular ones, which lead to a hyperplane, come first."""
+    order = np.argsort(found.logdets, kind="stable")
+    order = order[found.logdets[order] < np.inf]
+    logdets = found.logdets[order]
+    if logdets.size:
+        with np.errstate(invalid="ignore"):
+            fresh = np.diff(logdets, prepend=-np.inf) > 64.0 * EPS * (1.0 + np.abs(logdets))
+        fresh |= found.statuses[order] == SINGULAR
+        fresh[0] = True
+        order = order[fresh]
+    return found.at(order[:count])
+
+
+def _concentrate(problem: Problem, found: Solutions, steps: int) -> Solutions:
+    """Concentrate candidates on the rows of `problem`, whose h may be another than before."""
+    count, p = found.means.shape
+    start = found._replace(subsets=np.zeros((count, problem.h), np.int64))
+    taken = np.zeros(count, np.int64)
+    concentrate_all(readonly(problem.Zt), problem.h, problem.ddof, steps, problem.tol, *start, taken)
+    return start
+
+
+def _converge(problem: Problem, found: Solutions) -> Solutions:
+    if problem.shape[0] > LARGE:
+        found = _best(_concentrate(problem, found, 2), LEADERS)
+    return _best(_concentrate(problem, found, MAX_STEPS), KEPT)
+
+
+def _random(problem: Problem, n_starts: int, rng: np.random.Generator) -> Solutions:
+    """Solutions from random elemental starts: in groups of rows, then their union, then all rows."""
+    n, p = problem.shape
+    size = max(GROUP, 5 * p)
+    k = max(1, min(n // size, GROUPS))
+    if k == 1:
+        groups = problem.Zt[None]
+    else:
+        m = size if n >= GROUPS * size else n // k
+        drawn = rng.permutation(n)[: k * m]
+        merged = problem.Zt[:, drawn]
+        groups = np.ascontiguousarray(merged.reshape(p, k, m).swapaxes(0, 1))
+    h = int(groups.shape[2] * problem.h / n)
+    starts = -(-n_starts // k)
+    uniforms = rng.random((k, starts, p + problem.ddof + 8))
+    found = [np.zeros(shape) for shape in ((k, starts), (k, starts, p), (k, starts, p, p), (k, starts, p))]
+    statuses = np.zeros((k, starts), np.int64)
+    logdets, means, scatters, normals = found
+    elemental_starts(
+        readonly(groups), readonly(uniforms), h, problem.ddof, 2, problem.tol,
+        logdets, means, scatters, statuses, normals,
+    )  # fmt: skip
+    kept = [
+        _best(Solutions(*parts, np.zeros((starts, 0), np.int64)), KEPT)
+        for parts in zip(logdets, means, scatters, statuses, normals, strict=True)
+    ]
+    best = Solutions(*(np.concatenate(parts) for parts in zip(*kept, strict=True)))
+    if k == 1 or problem.plane(best) is not None:
+        return best
+    best = best.at(np.flatnonzero(best.statuses == OK))
+    if k * m < n:
+        union = Problem(np.ascontiguousarray(merged), int(k * m * problem.h / n), problem.ddof)
+        best = _best(_concentrate(union, best, 2), KEPT)
+        return best
+    return _best(_concentrate(problem, best, 2), KEPT)
+
+
+def _deterministic(problem: Problem) -> Solutions:
+    """The six deterministic starting subsets with their moments."""
+    n, p = problem.shape
+    orders = deterministic_starts(problem.Zt.T, problem.h)
+    found = _empty(len(orders), p, problem.h)
+    found.subsets[:] = orders[:, : problem.h]
+    subset_moments(
+        readonly(problem.Zt), readonly(found.subsets), problem.ddof, problem.tol,
+        found.logdets, found.means, found.scatters, found.statuses, found.normals,
+    )  # fmt: skip
+    return found
+
+
+def _polish(problem: Problem, found: Solutions) -> Solutions:
+    """Exchange descent of converged candidates."""
+    n = problem.shape[0]
+    cap, sweeps = (n, 100) if n <= SMALL else (24, 30 if n <= LARGE else 3)
+    good = found.at(np.flatnonzero(found.statuses == OK))
+    if n == problem.h or not good.logdets.size:
+        return found
+    descend_all(readonly(problem.Zt), problem.h, problem.ddof, sweeps, cap, problem.tol, *good)
+    return _best(good, KEPT)
+
+
+# ---------------------------------------------------------------- methods
+
+
+def search(problem: Problem, method: str, n_starts: int, rng: np.random.Generator) -> Subset | Plane:
+    """Return the best subset that a method finds, or a hyperplane with h rows."""
+    n, p = problem.shape
+    solutions: dict[str, Solutions] = {}
+    if method != "deterministic":
+        solutions["fast"] = _random(problem, n_starts, rng)
+        if (plane := problem.plane(solutions["fast"])) is not None:
+            return plane
+    if method == "deterministic" or (method == "auto" and n * p * p <= DETERMINISTIC_COST):
+        solutions["deterministic"] = _deterministic(problem)
+    for name, found in solutions.items():
+        if (plane := problem.plane(found)) is not None:
+            return plane
+        found = _converge(problem, found.at(np.flatnonzero(found.statuses == OK)))
+        if (plane := problem.plane(found)) is not None:
+            return plane
+        solutions[name] = _polish(problem, found)
+        if (plane := problem.plane(solutions[name])) is not None:
+            return plane
+    return _enumerate(problem, solutions) if method == "exact" else _choose(solutions)
+
+
+def _choose(solutions: dict[str, Solutions]) -> Subset:
+    leaders = {name: found for name, found in solutions.items() if found.logdets.size}
+    if not leaders:
+        raise ArithmeticError(
+            "No start led to a subset with a finite, positive definite scatter: entries of the data are too far apart "
+            "for double precision. Divide them by their spread, or drop the rows with entries beyond 1e150 of it."
+        )
+    name = min(leaders, key=lambda key: leaders[key].logdets[0])
+    rows = leaders[name].subsets[0]
+    other = leaders["deterministic"].subsets[0] if name != "deterministic" and "deterministic" in leaders else None
+    return Subset(np.sort(rows), name, None if other is None else np.sort(other))
+
+
+def check_enumerable(n: int, h: int) -> None:
+    """Raise a ValueError when there are too many subsets."""
+    if math.comb(n, h) > MOST_SUBSETS:
+        raise ValueError(
+            f'method="exact" visits up to C({n}, {h}) = {math.comb(n, h):.2g} subsets, more than {MOST_SUBSETS:.0g}. '
+            'Use method="auto", whose exchange descent finds the optimum of most small problems, or fewer rows.'
+        )
+
+
+def _enumerate(problem: Problem, solutions: dict[str, Solutions]) -> Subset | Plane:
+    """The optimum by enumeration, bounded by the best subset of the random starts; far rows are decided first."""
+    n, p = problem.shape
+    first = _choose(solutions)
+    found = solutions[first.origin]
+    Zt = problem.Zt
+    L = np.linalg.cholesky(np.tril(found.scatters[0]) + np.tril(found.scatters[0], -1).T)
+    order = np.argsort(-np.square(np.linalg.solve(L, Zt - found.means[0][:, None])).sum(axis=0), kind="stable")
+    divisor = problem.h - problem.ddof
+    bound = found.logdets[0] + p * math.log(divisor)
+    best = np.argsort(order, kind="stable")[first.rows]  # positions in the order of the search
+    best_subset(
+        readonly(Zt[:, order]), problem.h, problem.ddof, problem.tol, bound - 1e3 * EPS * (1.0 + abs(bound)), best
+    )
+    rows = np.sort(order[best])
+    check = _empty(1, p, problem.h)
+    check.subsets[0] = rows
+    subset_moments(
+        readonly(Zt), readonly(check.subsets), problem.ddof, problem.tol,
+        check.logdets, check.means, check.scatters, check.statuses, check.normals,
+    )  # fmt: skip
+    return problem.plane(check) or Subset(rows, "exact")
+
+
+def univariate(x: FloatArray, h: int, known: bool) -> np.ndarray:
+    """Rows of the h values of least variance: a window of the sorted values, the middle one of tied windows.
+
+    Sums are taken outwards from the median, so that far values cost no digits of the windows without them.
+    O(n log n).
+    """
+    if known:
+        return np.sort(np.argsort(np.abs(x), kind="stable")[:h])
+    order = np.argsort(x, kind="stable")
+    n = x.size
+    middle = n // 2
+    z = x[order] - x[order[middle]]
+    sums = np.empty((2, n + 1))
+    for power in (1, 2):
+        values = z**power
+        sums[power - 1, middle] = 0.0
+        sums[power - 1, middle + 1 :] = np.cumsum(values[middle:])
+        sums[power - 1, :middle] = -np.cumsum(values[:middle][::-1])[::-1]
+    first, second = sums[:, h:] - sums[:, : n + 1 - h]
+    spread = np.maximum(second - first**2 / h, 0.0)
+    tied = np.flatnonzero(spread <= spread.min() + 64.0 * EPS * second[spread.argmin()])[:1000]
+    exact = [np.square(z[t : t + h] - z[t : t + h].mean()).sum() for t in tied]
+    tied = tied[np.flatnonzero(exact <= min(exact) * (1.0 + 64.0 * EPS))]
+    start = tied[(tied.size - 1) // 2]
+    return np.sort(order[start : start + h])
