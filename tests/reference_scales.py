@@ -2,7 +2,19 @@
 
 import numpy as np
 
-QN_SMALL = [0.399356, 0.99365, 0.51321, 0.84401, 0.61220, 0.85877, 0.66993, 0.87344, 0.72014, 0.88906, 0.75743]
+QN_SMALL = [
+    0.399356,
+    0.99365,
+    0.51321,
+    0.84401,
+    0.61220,
+    0.85877,
+    0.66993,
+    0.87344,
+    0.72014,
+    0.88906,
+    0.75743,
+]
 SN_SMALL = [0.743, 1.851, 0.954, 1.351, 0.993, 1.198, 1.005, 1.131]
 
 
@@ -93,6 +105,8 @@ def wrapping_location_scale(x):
     reach = np.sort(np.abs(y - centre))[h - 1]
     kept = y[np.abs(y - centre) <= 3.3231087 * reach * (n / (n - 3) if n > 3 else 1)]
     scale = 1.0835 * n / (n - 1.4) * kept.std(ddof=1)
+    if scale == 0:
+        return kept[0], 0.0
     z = (x - kept.mean()) / scale
     weight = np.where(z == 0, 1.0, psi(z) / np.where(z == 0, 1.0, z))
     return np.sum(weight * x) / np.sum(weight), scale

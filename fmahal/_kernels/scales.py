@@ -10,7 +10,7 @@ from numba import prange
 from ._jit import jit, warms
 from .selection import first_not_above, median_inplace, select, select_difference, sorted_copy
 
-MAD_FACTOR = 1.4826  # 1 / Phi^-1(3/4) to five digits, as R has it
+MAD_FACTOR = 1.4826  # 1 / Phi^-1(3/4), with the digits that R uses
 TAU_CENTRE = 4.5
 TAU_CLIP = 3.0
 # 2 ((1 - b^2) Phi(b) - b phi(b) + b^2) - 1 at b = 3 Phi^-1(3/4), the mean of min(z^2, b^2) over a normal z

@@ -216,6 +216,17 @@ def first_below(y, w, t, first, last, pointers):
 
 
 @jit
+def _next_pivot(low, high, rank, inside, margin, slope):
+    """Where the rank is expected among the entries in (low, high], and a margin past it on the side still far away."""
+    aim = rank - margin if rank > 2 * margin else rank + margin
+    if low > -np.inf and high < np.inf:
+        return low + (high - low) * (aim / inside)
+    if not slope > 0.0:
+        return np.nan
+    return low + aim / slope if low > -np.inf else high - (inside - aim) / slope
+
+
+@jit
 def select_difference(y, w, first, last, rank, guess, slope, pool):
     """Return the rank-th smallest (from 1) of the y_i - w_j with first_i <= j < last_i, y and w ascending.
 
@@ -249,18 +260,7 @@ def select_difference(y, w, first, last, rank, guess, slope, pool):
             inside -= count
             for i in range(n):
                 last[i] = pointers[i]
-        # aim a little past the rank, at the side that is still far away
-        margin = room // 4
-        if rank - below > margin + margin:
-            aim = rank - margin - below
-        else:
-            aim = rank + margin - below
-        if low > -np.inf and high < np.inf:
-            t = low + (high - low) * (aim / inside)
-        elif slope > 0.0:
-            t = low + aim / slope if low > -np.inf else high - (inside - aim) / slope
-        else:
-            break
+        t = _next_pivot(low, high, rank - below, inside, room // 4, slope)
     if inside > room:
         below, inside, answer, found = _halve(y, w, first, last, rank, below, inside, pool, pointers)
         if found:

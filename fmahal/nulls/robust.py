@@ -17,10 +17,11 @@ from .._registry import nulls
 from .._typing import ArrayLike, FloatArray, RandomState
 from ..exceptions import CalibrationWarning
 from ..scatter import BaseScatter, FixedScatter, ScatterFacts, resolve
+from ..scatter._mcd_grid import covers
 from ._mapped import RowLaw, law_of_quantiles
 from ._published import Published, cerioli, cerioli_laws, irmcd_flags, raw_estimate, raw_law
 from ._simulation import LEVELS, chi2_quantiles, simulate
-from ._tabulated import covers, lookup
+from ._tabulated import lookup
 from .base import BaseNull, training_facts, warn_caller
 from .exact import _LAWS, ChiSquareNull
 

@@ -69,7 +69,7 @@ def equation(normal: FloatArray, offset: float, columns: Sequence[str], size: Fl
     coefficients, constant = normal[kept] / unit, offset / unit
     if abs(offset) <= _NEGLIGIBLE * weight[kept].sum():
         constant = 0.0
-    if coefficients.max() < 0 or (coefficients[0] < 0 and coefficients.size == 2):
+    if coefficients[0] < 0:
         coefficients, constant = -coefficients, -constant
     left = [_term(c, columns[j]) for c, j in zip(coefficients, kept.tolist()) if c > 0]
     right = [_term(-c, columns[j]) for c, j in zip(coefficients, kept.tolist()) if c < 0]
@@ -142,7 +142,7 @@ def exact_fit_text(
     scatter = fitted_scatter(detector)
     rows = np.asarray(scatter.exact_fit_.rows, dtype=bool)
     n, on, rank = rows.size, int(rows.sum()), int(scatter.rank_)
-    where = "All" if on == n else f"{on:,} of the {n:,}"
+    where = f"all {n:,}" if on == n else f"{on:,} of the {n:,}"
     text = f"Exact fit: {where} rows lie on the hyperplane {line}"
     if rank < len(columns) - 1:
         text += f", and on others: they span only {plural(rank, 'dimension')}"
@@ -159,18 +159,27 @@ def exact_fit_text(
     )
 
 
-def disputed_rows(scatter: Any) -> np.ndarray | None:
-    """Return the training rows that one of two competing fits keeps and the other does not."""
+def two_verdicts(scatter: Any) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return which training rows the fit used and the fit that competes with it call outlying; None without one."""
     other = getattr(scatter, "alternative_", None)
     if other is None:
         return None
     from scipy.stats import chi2
 
-    share = getattr(scatter, "reweight", None) or 0.975
-    kept = np.asarray(other.d2) < chi2.ppf(share, scatter.rank_)
-    disputed = np.asarray(scatter.weights_, dtype=bool) != kept
+    level = getattr(scatter, "reweight", None) or 0.975
+    own = ~np.asarray(scatter.weights_, dtype=bool)
+    others = ~(np.asarray(other.d2) < chi2.ppf(level, scatter.rank_))
     # Only what the fit itself counted: it may weigh the other solution in its own way.
-    return disputed if abs(disputed.mean() - other.share) * disputed.size < 1.5 else None
+    agrees = abs(np.mean(own != others) - other.share) * own.size < 1.5
+    return (own, others) if agrees else None
+
+
+def _are_marginal(scatter: Any, disputed: np.ndarray) -> bool:
+    """Tell whether most of the disputed rows are within twice the squared distance at which the fits disagree."""
+    from scipy.stats import chi2
+
+    far = np.maximum(scatter.d2_[disputed], scatter.alternative_.d2[disputed])
+    return bool(np.median(far) < 2.0 * chi2.ppf(getattr(scatter, "reweight", None) or 0.975, scatter.rank_))
 
 
 def alternative_text(
@@ -194,17 +203,21 @@ def alternative_text(
     if other is None:
         return None
     setting = setting or python_setting
-    disputed = disputed_rows(scatter)
-    n = detector.n_samples_
-    listed = "" if disputed is None else rows_text(disputed, names)
+    n, counts, where = detector.n_samples_, "", ""
+    verdicts = two_verdicts(scatter)
+    if verdicts is not None:
+        own, others = verdicts
+        counts = f"The one shown here calls {plural(int(own.sum()), 'row')} outlying, the other {int(others.sum()):,}. "
+        where = f" ({listed})" if (listed := rows_text(own != others, names)) else ""
+        if _are_marginal(scatter, own != others):
+            where += ", most of which lie near the cutoff of both, as happens with few rows for a column"
     lower, gap = scatter.objective_ <= other.objective, abs(scatter.objective_ - other.objective)
-    where = f" ({listed})" if listed else ""
     size = "smaller" if lower else "larger"
     return (
-        f"Two fits compete. They disagree on {percent(other.share)} of the {n:,} rows{where}: one calls them "
-        f"outlying, the other part of the bulk. The fit shown here has the {size} log-determinant, by {gap:.3g}, which "
-        "does not make it the right one: a tight group of outliers can have the smallest. Look at these rows first. If "
-        "they are one group, decide from what you know of the data which group is the bulk. "
+        f"Two fits compete. {counts}They disagree on {percent(other.share)} of the {n:,} rows{where}. The fit shown "
+        f"here has the {size} log-determinant, by {gap:.3g}, which does not make it the right one: a tight group of "
+        "outliers can have the smallest. See whether the rows form two groups, and decide from what you know of the "
+        "data which one is the bulk. "
         f"{setting('method', 'deterministic')} gives the fit that starts from robust guesses at the centre; "
         f"{setting('support_fraction', 0.75)} is steadier where fewer than a quarter of the rows can be outlying."
     )
@@ -245,7 +258,7 @@ def fit_numbers(detector: Any, columns: Sequence[str] = (), X: Any = None) -> di
     if not columns:
         return numbers
     fit, other = getattr(scatter, "exact_fit_", None), getattr(scatter, "alternative_", None)
-    disputed = disputed_rows(scatter)
+    verdicts = two_verdicts(scatter)
     numbers["exact_fit"] = (
         None
         if fit is None
@@ -262,7 +275,9 @@ def fit_numbers(detector: Any, columns: Sequence[str] = (), X: Any = None) -> di
             "share": float(other.share),
             "objective": float(other.objective),
             "objective_of_the_fit_used": float(scatter.objective_),
-            "disputed_rows": None if disputed is None else (np.flatnonzero(disputed) + 1).tolist(),
+            "disputed_rows": None
+            if verdicts is None
+            else (np.flatnonzero(np.not_equal(*verdicts)) + 1).tolist(),
         }
     )
     return numbers
@@ -282,7 +297,7 @@ def fit_facts(detector: Any) -> list[tuple[str, str]]:
     if factors:
         facts.append(("Correction factors", factors))
     reweight = getattr(scatter, "reweight", None)
-    if reweight:
+    if reweight and hasattr(scatter, "support_"):
         level = f"{reweight:g} quantile of chi-square, {plural(scatter.rank_, 'degree')} of freedom"
         facts.append(("Rows behind the final estimate", f"{int(np.sum(scatter.support_)):,} of {n:,}"))
         within = int(np.sum(scatter.weights_))

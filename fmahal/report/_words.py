@@ -112,11 +112,16 @@ def misfit_of(rows: JudgedRows) -> str | None:
         )
     too_large = n - above > 0.75 * n and binom.sf(n - above - 1, n, 0.5) < 1e-6
     if too_large or (share >= 0.25 and rows.flagged.sum() > 3):
+        robust = share < 0.5 and scatter_facts(rows.detector).robust
+        cause = (
+            "Either so many rows are outlying, which a robust fit can stand, or"
+            if robust
+            else "More likely than so many outliers is that"
+        )
         return (
             f"{percent(share)} of the rows are flagged, and {percent((n - above) / n)} of the p-values are at most "
-            f"1/2, where half of them should be. More likely than so many outliers is that these data do not follow "
-            f"the {law}: skewed columns, several groups, or too few rows for the estimator. Read the ranking, not "
-            "the p-values."
+            f"1/2, where half of them should be. {cause} these data do not follow the {law}: skewed columns, several "
+            "groups, or too few rows for the estimator. Read the ranking, not the p-values."
         )
     return None
 

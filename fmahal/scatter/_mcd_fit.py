@@ -13,6 +13,7 @@ from ..whitener import Whitener
 from ._mcd_factors import consistency_factor, nominal_alpha, small_sample_factor
 from ._mcd_search import EPS, Plane, Problem, Subset, search, standardised, univariate
 
+QR_SIZE = 300_000  # entries up to which a log-determinant is worth an orthogonal factorisation
 BoolArray = np.ndarray
 Factors = tuple[float, float]
 
@@ -78,10 +79,10 @@ class Moments(NamedTuple):
 
 def moments(X: FloatArray, rows: BoolArray, known: bool) -> Moments:
     """Mean and scatter of some rows in two passes, products in units of each column's spread."""
-    part = np.asarray(X[rows], dtype=np.float64)
+    part = np.array(X[rows], dtype=np.float64, copy=None)
     location = np.zeros(part.shape[1]) if known else part.mean(axis=0)
-    part = part - location
-    unit = np.abs(part).max(axis=0, initial=0.0)
+    part -= location
+    unit = np.maximum(part.max(axis=0, initial=0.0), -part.min(axis=0, initial=0.0))
     unit[unit == 0] = 1.0
     part /= unit
     m = len(part)
@@ -118,6 +119,20 @@ def final_factors(n: int, p: int, h: int, all_rows: bool, options: Options) -> F
     return consistency_factor(p, level), small
 
 
+def log_determinant(Zt: FloatArray, rows: BoolArray, known: bool) -> float:
+    """Log-determinant of the scatter of some rows; by an orthogonal factor where that is cheap, for its digits."""
+    part = Zt[:, rows]
+    m = part.shape[1]
+    if not known:
+        part = part - part.mean(axis=1, keepdims=True)
+    divisor = m - (not known)
+    if part.size > QR_SIZE:
+        return float(np.linalg.slogdet(part @ part.T / divisor)[1])
+    diagonal = np.abs(np.diagonal(np.linalg.qr(part.T, mode="r")))
+    with np.errstate(divide="ignore"):
+        return float(np.sum(2.0 * np.log(diagonal)) - len(part) * np.log(divisor))
+
+
 def scaled(found: Moments, factors: Factors, options: Options) -> FloatArray:
     """Return the corrected scatter; without correction the divisor is the number of rows."""
     scale = factors[0] * factors[1]
@@ -128,7 +143,7 @@ def scaled(found: Moments, factors: Factors, options: Options) -> FloatArray:
 
 def squared(X: FloatArray, location: FloatArray, whitener: Whitener) -> FloatArray:
     """Squared distances of rows."""
-    return whitener.sqnorm(np.ascontiguousarray(X - location))
+    return whitener._sqnorm(X, location, None)
 
 
 # ---------------------------------------------------------------- the estimate
@@ -191,11 +206,10 @@ def from_subset(
     covariance = scaled(raw, factors, options)
     whitener = Whitener.from_covariance(covariance, n_samples=n)
     d2 = squared(X, raw.location, whitener)
-    inner = moments(Zt.T, support, options.known).scatter
     result = Estimate(
         raw_location=raw.location, raw_covariance=covariance, raw_support=support, raw_d2=d2, raw_factors=factors,
         location=raw.location, covariance=covariance, whitener=whitener, support=support, d2=d2,
-        weights=np.ones(n, dtype=bool), factors=factors, objective=float(np.linalg.slogdet(inner)[1]) + shift,
+        weights=np.ones(n, dtype=bool), factors=factors, objective=log_determinant(Zt, support, options.known) + shift,
         origin=origin, other=other,
     )  # fmt: skip
     if options.reweight is None:
@@ -270,8 +284,11 @@ def _inside(
     """Fit the rows on a hyperplane in its own coordinates and bring the estimate back."""
     n, p = X.shape
     basis = np.linalg.qr(plane.normal[:, None], mode="complete")[0][:, 1:]
-    origin = np.zeros(p) if options.known else np.median(Zt[:, plane.rows], axis=1)
-    held = np.ascontiguousarray((Zt[:, plane.rows] - origin[:, None]).T @ basis)
+    on = Zt[:, plane.rows]
+    origin = np.zeros(p)
+    if not options.known:  # the row next to the median: a median of coordinates need not lie on the hyperplane
+        origin = on[:, np.abs(on - np.median(on, axis=1, keepdims=True)).max(axis=0).argmin()]
+    held = np.ascontiguousarray((on - origin[:, None]).T @ basis)
     inner = estimate(held, h, options, rng) if p > 1 else None
 
     def everywhere(mask: BoolArray) -> BoolArray:

@@ -28,7 +28,8 @@ GROUPS = 5
 KEPT = 10  # candidates that go on from stage to stage
 SMALL = 600  # rows up to which every boundary row takes part in the exchange
 LARGE = 5000  # rows above which candidates that are behind after two steps are dropped
-LEADERS = 3
+LEADERS = 2
+LADDER = 10_000  # rows of the sample on which candidates converge first when there are at least twice as many
 MAX_STEPS = 200
 MOST_SUBSETS = 10**7  # that method="exact" may have to visit
 DETERMINISTIC_COST = 1e9  # n p^2 up to which "auto" runs the deterministic starts too
@@ -57,6 +58,14 @@ class Plane:
     rows: np.ndarray
 
 
+class OnPlane(Exception):
+    """Ends a search that has met a hyperplane with h rows."""
+
+    def __init__(self, plane: Plane):
+        super().__init__()
+        self.plane = plane
+
+
 @dataclass
 class Problem:
     """Standardised rows (p, n), h, and what rounding means for them."""
@@ -64,10 +73,11 @@ class Problem:
     Zt: FloatArray
     h: int
     ddof: int
+    whole: Problem | None = None  # of which this is a sample
     tol: float = field(init=False)
 
     def __post_init__(self) -> None:
-        p, n = self.Zt.shape
+        p, n = (self.whole or self).Zt.shape
         self.tol = 16.0 * EPS * max(p, 16.0, math.sqrt(n))
 
     @property
@@ -75,9 +85,15 @@ class Problem:
         """Rows and columns of the data."""
         return self.Zt.shape[1], self.Zt.shape[0]
 
+    def sample(self, rows: np.ndarray) -> Problem:
+        """Return the problem on some rows, with h in proportion."""
+        n = self.shape[0]
+        return Problem(np.ascontiguousarray(self.Zt[:, rows]), int(len(rows) * self.h / n), self.ddof, self)
+
     def plane(self, found: Solutions) -> Plane | None:
         """Return a hyperplane with at least h rows among those that made candidates singular."""
-        n, p = self.shape
+        if self.whole is not None:
+            return self.whole.plane(found)
         for c in np.flatnonzero(found.statuses == SINGULAR)[: 4 * KEPT]:
             normal = found.normals[c]
             parts = normal[:, None] * (self.Zt - found.means[c][:, None] * self.ddof)
@@ -123,18 +139,20 @@ def _empty(count: int, p: int, h: int) -> Solutions:
     )
 
 
-def _best(found: Solutions, count: int) -> Solutions:
-    """Return the `count` best candidates that differ; singular ones, which lead to a hyperplane, come first."""
+def _best(problem: Problem, found: Solutions, count: int) -> Solutions:
+    """Return the `count` best candidates that differ.
+
+    A singular candidate that leads to a hyperplane ends the search; one that does not is dropped: its rows are too far
+    apart for the digits there are.
+    """
+    if np.any(found.statuses == SINGULAR) and (plane := problem.plane(found)) is not None:
+        raise OnPlane(plane)
     order = np.argsort(found.logdets, kind="stable")
-    order = order[found.logdets[order] < np.inf]
+    order = order[(found.statuses[order] == OK) & (found.logdets[order] < np.inf)]
     logdets = found.logdets[order]
-    if logdets.size:
-        with np.errstate(invalid="ignore"):
-            fresh = np.diff(logdets, prepend=-np.inf) > 64.0 * EPS * (1.0 + np.abs(logdets))
-        fresh |= found.statuses[order] == SINGULAR
-        fresh[0] = True
-        order = order[fresh]
-    return found.at(order[:count])
+    fresh = np.ones(logdets.size, dtype=bool)
+    fresh[1:] = np.diff(logdets) > 64.0 * EPS * (1.0 + np.abs(logdets[1:]))
+    return found.at(order[fresh][:count])
 
 
 def _concentrate(problem: Problem, found: Solutions, steps: int) -> Solutions:
@@ -147,9 +165,10 @@ def _concentrate(problem: Problem, found: Solutions, steps: int) -> Solutions:
 
 
 def _converge(problem: Problem, found: Solutions) -> Solutions:
-    if problem.shape[0] > LARGE:
-        found = _best(_concentrate(problem, found, 2), LEADERS)
-    return _best(_concentrate(problem, found, MAX_STEPS), KEPT)
+    """Concentrate until every subset stays; of many candidates on many rows, the leaders after two steps."""
+    if problem.shape[0] >= LARGE and len(found.logdets) > LEADERS:
+        found = _best(problem, _concentrate(problem, found, 2), LEADERS)
+    return _best(problem, _concentrate(problem, found, MAX_STEPS), KEPT)
 
 
 def _random(problem: Problem, n_starts: int, rng: np.random.Generator) -> Solutions:
@@ -157,13 +176,10 @@ def _random(problem: Problem, n_starts: int, rng: np.random.Generator) -> Soluti
     n, p = problem.shape
     size = max(GROUP, 5 * p)
     k = max(1, min(n // size, GROUPS))
-    if k == 1:
-        groups = problem.Zt[None]
-    else:
-        m = size if n >= GROUPS * size else n // k
-        drawn = rng.permutation(n)[: k * m]
-        merged = problem.Zt[:, drawn]
-        groups = np.ascontiguousarray(merged.reshape(p, k, m).swapaxes(0, 1))
+    m = size if n >= GROUPS * size else n // k
+    drawn = rng.permutation(n)
+    merged = problem.Zt if k == 1 else problem.Zt[:, drawn[: k * m]]
+    groups = np.ascontiguousarray(merged.reshape(p, k, -1).swapaxes(0, 1))
     h = int(groups.shape[2] * problem.h / n)
     starts = -(-n_starts // k)
     uniforms = rng.random((k, starts, p + problem.ddof + 8))
@@ -175,23 +191,30 @@ def _random(problem: Problem, n_starts: int, rng: np.random.Generator) -> Soluti
         logdets, means, scatters, statuses, normals,
     )  # fmt: skip
     kept = [
-        _best(Solutions(*parts, np.zeros((starts, 0), np.int64)), KEPT)
+        _best(problem, Solutions(*parts, np.zeros((starts, 0), np.int64)), KEPT)
         for parts in zip(logdets, means, scatters, statuses, normals, strict=True)
     ]
     best = Solutions(*(np.concatenate(parts) for parts in zip(*kept, strict=True)))
-    if k == 1 or problem.plane(best) is not None:
+    if k == 1:
         return best
-    best = best.at(np.flatnonzero(best.statuses == OK))
-    if k * m < n:
-        union = Problem(np.ascontiguousarray(merged), int(k * m * problem.h / n), problem.ddof)
-        best = _best(_concentrate(union, best, 2), KEPT)
+    if n <= 2 * k * m:
+        return _best(problem, _concentrate(problem, best, 2), KEPT)
+    sample = problem.sample(drawn[: k * m])
+    best = _best(sample, _concentrate(sample, best, 2), KEPT)
+    if n < 2 * LADDER:
         return best
-    return _best(_concentrate(problem, best, 2), KEPT)
+    sample = problem.sample(drawn[:LADDER])
+    best = _best(sample, _concentrate(sample, best, 2), 2 * LEADERS)
+    return _best(sample, _concentrate(sample, best, MAX_STEPS), LEADERS)
 
 
-def _deterministic(problem: Problem) -> Solutions:
-    """The six deterministic starting subsets with their moments."""
+def _deterministic(problem: Problem, sampled: bool) -> Solutions:
+    """The six deterministic starting subsets with their moments; in a sample, where that is enough, converged there."""
     n, p = problem.shape
+    sampled = sampled and n >= 2 * LARGE
+    whole = problem
+    if sampled:  # a draw of its own, so that the result does not depend on the random starts
+        problem = problem.sample(np.random.default_rng(0).permutation(n)[:LARGE])
     orders = deterministic_starts(problem.Zt.T, problem.h)
     found = _empty(len(orders), p, problem.h)
     found.subsets[:] = orders[:, : problem.h]
@@ -199,18 +222,36 @@ def _deterministic(problem: Problem) -> Solutions:
         readonly(problem.Zt), readonly(found.subsets), problem.ddof, problem.tol,
         found.logdets, found.means, found.scatters, found.statuses, found.normals,
     )  # fmt: skip
-    return found
+    found = _best(problem, found, len(orders))
+    return _best(whole, _concentrate(problem, found, MAX_STEPS), LEADERS) if sampled else found
+
+
+def _together(problem: Problem, solutions: dict[str, Solutions]) -> dict[str, Solutions]:
+    """Concentrate the leader of each kind of start on all rows, side by side."""
+    leaders = {
+        name: _best(problem, _concentrate(problem, found, 2) if len(found.logdets) > LEADERS else found, 1)
+        for name, found in solutions.items()
+    }
+    leaders = {name: found for name, found in leaders.items() if found.logdets.size}
+    if not leaders:
+        return solutions
+    width = np.zeros((1, 0), np.int64)
+    both = Solutions(*(np.concatenate(parts) for parts in zip(*(f._replace(subsets=width) for f in leaders.values()))))
+    both = _concentrate(problem, both, MAX_STEPS)
+    if np.any(both.statuses == SINGULAR) and (plane := problem.plane(both)) is not None:
+        raise OnPlane(plane)
+    return {name: both.at(np.array([c])) for c, name in enumerate(leaders)}
 
 
 def _polish(problem: Problem, found: Solutions) -> Solutions:
     """Exchange descent of converged candidates."""
     n = problem.shape[0]
-    cap, sweeps = (n, 100) if n <= SMALL else (24, 30 if n <= LARGE else 3)
-    good = found.at(np.flatnonzero(found.statuses == OK))
+    cap, sweeps = (n, 100) if n <= SMALL else (24, 30 if n < LARGE else 3)
+    good = found.at(np.arange(len(found.logdets))[: KEPT if n < LARGE else 1])
     if n == problem.h or not good.logdets.size:
         return found
     descend_all(readonly(problem.Zt), problem.h, problem.ddof, sweeps, cap, problem.tol, *good)
-    return _best(good, KEPT)
+    return _best(problem, good, KEPT)
 
 
 # ---------------------------------------------------------------- methods
@@ -220,21 +261,17 @@ def search(problem: Problem, method: str, n_starts: int, rng: np.random.Generato
     """Return the best subset that a method finds, or a hyperplane with h rows."""
     n, p = problem.shape
     solutions: dict[str, Solutions] = {}
-    if method != "deterministic":
-        solutions["fast"] = _random(problem, n_starts, rng)
-        if (plane := problem.plane(solutions["fast"])) is not None:
-            return plane
-    if method == "deterministic" or (method == "auto" and n * p * p <= DETERMINISTIC_COST):
-        solutions["deterministic"] = _deterministic(problem)
-    for name, found in solutions.items():
-        if (plane := problem.plane(found)) is not None:
-            return plane
-        found = _converge(problem, found.at(np.flatnonzero(found.statuses == OK)))
-        if (plane := problem.plane(found)) is not None:
-            return plane
-        solutions[name] = _polish(problem, found)
-        if (plane := problem.plane(solutions[name])) is not None:
-            return plane
+    try:
+        if method != "deterministic":
+            solutions["fast"] = _random(problem, n_starts, rng)
+        if method == "deterministic" or (method == "auto" and n * p * p <= DETERMINISTIC_COST):
+            solutions["deterministic"] = _deterministic(problem, sampled=method == "auto")
+        if method == "auto" and n >= LARGE:
+            solutions = _together(problem, solutions)
+        for name, found in solutions.items():
+            solutions[name] = _polish(problem, _converge(problem, found))
+    except OnPlane as met:
+        return met.plane
     return _enumerate(problem, solutions) if method == "exact" else _choose(solutions)
 
 

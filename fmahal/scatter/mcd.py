@@ -17,6 +17,7 @@ from .._typing import ArrayLike, FloatArray, RandomState
 from ..exceptions import AmbiguousFitWarning, ExactFitWarning
 from ._mcd_fit import Estimate, ExactFit, Moments, Options, estimate, from_subset, moments, scaled, weighting
 from ._mcd_factors import consistency_factor
+from ._mcd_large import LARGE_ROWS, estimate_large
 from ._mcd_search import check_enumerable, standardised
 from .base import BaseScatter
 
@@ -143,8 +144,9 @@ class MinCovDet(BaseScatter):
     Notes
     -----
     O((n_starts + sweeps) n p^2) time; above 600 rows starts run in groups, so that for many rows the time is that of
-    some dozens of passes. O(n p) memory beyond the data; above a million rows the search runs on a sample and the
-    data are read in blocks. Ties are broken by the order of rows. A concentration step never raises the objective.
+    some dozens of passes. O(n p) memory beyond the data; above a million rows the search runs on a sample, the data are
+    read in blocks (a memory-mapped array is never loaded), concentration ends when the objective falls by less than
+    1e-8, and no `alternative_` is sought. Ties are broken by the order of rows. A concentration step never raises the objective.
     p = 1 is solved exactly.
 
     References
@@ -235,8 +237,14 @@ class MinCovDet(BaseScatter):
         h = self._subset_size(n, p)
         if self.method == "exact":
             check_enumerable(n, h)
+        rng = as_generator(self.random_state)
+
+        def in_memory() -> Estimate:
+            return estimate(np.asarray(rows, dtype=np.float64), h, options, rng)
+
         with thread_limit(jobs):
-            found = estimate(np.asarray(rows, dtype=np.float64), h, options, as_generator(self.random_state))
+            large = n > LARGE_ROWS and p > 1 and h < n
+            found = estimate_large(rows, h, options, rng, in_memory) if large else in_memory()
         self._keep(found, n, h)
         self.alternative_ = self._alternative(rows, found, options)
         self._report(n)

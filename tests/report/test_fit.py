@@ -52,6 +52,7 @@ def text_of(page):
         ([-2.0, -1.0, 0.0], -5.0, "2*a + b = 5"),
         ([2.0, 0.0, -1.0], -4.0, "2*a = 'c d' - 4"),
         ([-2.0, 0.0, 1.0], 4.0, "2*a = 'c d' - 4"),
+        ([-1.0, -1.0, 1.0], 0.0, "a + b = 'c d'"),
         ([1.0, np.pi, 0.0], 0.0, "0.31831*a + b = 0"),
         ([1.0, 1.0, 1e-14], 1e-13, "a + b = 0"),
     ],
@@ -121,7 +122,10 @@ def competing(rows_that_differ=8):
         location=np.zeros(2),
         covariance=np.eye(2),
     )
-    return X, {"alternative_": other, "weights_": keeps, "objective_": -2.5, "reweight": 0.975}
+    d2 = np.where(keeps, 1.0, 100.0)
+    return X, {
+        "alternative_": other, "weights_": keeps, "d2_": d2, "objective_": -2.5, "reweight": 0.975
+    }  # fmt: skip
 
 
 def test_a_competing_fit_is_explained_and_drawn():
@@ -130,21 +134,34 @@ def test_a_competing_fit_is_explained_and_drawn():
     warning = AmbiguousFitWarning("words of the estimator")
     page = detect_report(detector, X, title="t", row_names=range(1, 41), warnings=[warning])
     text = text_of(page)
-    assert "They disagree on 20% of the 40 rows (rows 1, 2, 3, 4, 5, 6, 7 and 8)" in text
+    assert "They disagree on 20% of the 40 rows (rows 1, 2, 3, 4, 5, 6, 7 and 8)." in text
     assert "has the smaller log-determinant, by 1.5," in text
     assert "method='deterministic'" in text
     assert "words of the estimator" not in text
     assert "The two fits that compete" in text
     assert "Distance by the other fit (not squared)" in page
-    assert _fit.disputed_rows(detector.estimator_).tolist() == [True] * 8 + [False] * 32
+    assert "The one shown here calls 8 rows outlying, the other 0." in text
+    own, others = _fit.two_verdicts(detector.estimator_)
+    assert own.tolist() == [True] * 8 + [False] * 32
+    assert not others.any()
+
+
+def test_disputes_near_the_cutoff_are_called_so(no_plots):
+    X, said = competing()
+    words = "most of which lie near the cutoff of both"
+    detector = detector_that_says(X, **said)
+    assert words not in text_of(detect_report(detector, X, title="t"))
+    said["d2_"] = np.where(said["weights_"], 1.0, 10.0)
+    detector = detector_that_says(X, **said)
+    assert f"(rows 0, 1, 2, 3, 4, 5, 6 and 7), {words}" in text_of(detect_report(detector, X, title="t"))
 
 
 def test_rows_are_not_listed_where_the_fit_counted_otherwise(no_plots):
     X, said = competing()
     said["alternative_"].share = 0.5
     detector = detector_that_says(X, **said)
-    assert _fit.disputed_rows(detector.estimator_) is None
-    assert "They disagree on 50% of the 40 rows: one calls" in text_of(detect_report(detector, X, title="t"))
+    assert _fit.two_verdicts(detector.estimator_) is None
+    assert "They disagree on 50% of the 40 rows. The fit" in text_of(detect_report(detector, X, title="t"))
 
 
 def test_a_fit_that_is_neither_says_nothing(no_plots):

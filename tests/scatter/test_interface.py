@@ -1,6 +1,7 @@
 """What every scatter promises: dtypes, names, errors, pickles, whitened coordinates."""
 
 import pickle
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -23,6 +24,7 @@ from fmahal.scatter import (
     EmpiricalCovariance,
     FixedScatter,
     LedoitWolf,
+    MinCovDet,
     ScatterFacts,
     ShrunkCovariance,
     WrappedCovariance,
@@ -32,6 +34,7 @@ from fmahal.scatter import (
 
 CLASSICAL = [EmpiricalCovariance, LedoitWolf, OAS, QIS, ShrunkCovariance, FixedScatter]
 SCATTERS = [*CLASSICAL, OGK, WrappedCovariance, MRCD]
+ALL = [*SCATTERS, partial(MinCovDet, random_state=0)]
 SHAPES = [(30, 4), (12, 25)]
 pytestmark = pytest.mark.filterwarnings("ignore::fmahal.exceptions.RankDeficientWarning")
 
@@ -104,7 +107,7 @@ def test_pickle_clone_and_blocks(make, shape):
     assert clone(scatter).get_params() == scatter.get_params()
 
 
-@pytest.mark.parametrize("make", SCATTERS)
+@pytest.mark.parametrize("make", ALL)
 def test_unfitted(make):
     scatter = make()
     for name in ("covariance_", "precision_", "location_", "whitener_", "rank_"):
@@ -127,7 +130,7 @@ def test_names_of_columns():
     assert len(wide.get_feature_names_out()) == wide.rank_ == 9
 
 
-@pytest.mark.parametrize("make", SCATTERS)
+@pytest.mark.parametrize("make", ALL)
 def test_bad_values_are_located(make):
     frame = pd.DataFrame(draw(20, 3), columns=["height", "weight", "age"])
     scatter = make().fit(frame)
@@ -141,7 +144,7 @@ def test_bad_values_are_located(make):
         make().fit(frame.to_numpy())
 
 
-@pytest.mark.parametrize("make", SCATTERS)
+@pytest.mark.parametrize("make", ALL)
 def test_bad_shapes_and_types(make):
     X = draw(20, 3)
     scatter = make().fit(X)
@@ -231,7 +234,7 @@ def test_registry():
     )
     assert scatters["empirical"].applies(10, 20) == "needs more rows than columns (n = 10, p = 20)"
     assert scatters["qis"].applies(10, 20) is None
-    assert scatters["mcd"].applies(10, 9) == "needs at least p + 2 rows (n = 10, p = 9)"
+    assert scatters["mcd"].applies(10, 9) == "needs at least p + 2 rows (n = 10, p = 9); MRCD does not"
     assert scatters["mcd"].applies(10, 8) is None
 
 
@@ -244,6 +247,8 @@ def test_registry():
         (OAS(), ScatterFacts(30, 4, 0, False, "oas", True, False)),
         (QIS(), ScatterFacts(30, 4, 1, False, "qis", True, False)),
         (ShrunkCovariance(), ScatterFacts(30, 4, 0, False, "shrunk", True, False)),
+        (MinCovDet(method="deterministic"), ScatterFacts(30, 4, 1, False, "mcd", False, True)),
+        (OGK(), ScatterFacts(30, 4, 0, False, "ogk", False, True)),
         (FixedScatter(), ScatterFacts(30, 4, 0, False, "fixed", True, False)),
         (FixedScatter([0.0] * 4), ScatterFacts(30, 4, 0, True, "fixed", True, False)),
         (skcov.EmpiricalCovariance(), ScatterFacts(30, 4, 0, False, "empirical", False, False)),
@@ -306,7 +311,7 @@ def test_resolve():
             resolve(bad)
 
 
-@pytest.mark.parametrize("make", SCATTERS)
+@pytest.mark.parametrize("make", ALL)
 @pytest.mark.filterwarnings("error")
 def test_named_columns_cause_no_warnings(make):
     frame = pd.DataFrame(draw(20, 3), columns=["height", "weight", "age"])

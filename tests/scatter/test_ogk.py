@@ -165,11 +165,11 @@ def test_breakdown(scale, tight, far):
 
 
 def test_consistent_at_the_normal():
-    X = np.random.default_rng(1).normal(size=(5000, 6)) * [1.0, 2.0, 4.0, 1e3, 1e-3, 1.0]
+    X = np.random.default_rng(1).normal(size=(2500, 4)) * [1.0, 2.0, 1e3, 1e-3]
     for scale in ("qn", "tau", "mad"):
         scatter = OGK(scale=scale).fit(X)
-        units = np.array([1.0, 4.0, 16.0, 1e6, 1e-6, 1.0])
-        np.testing.assert_allclose(np.diagonal(scatter.covariance_) / units, 1.0, atol=0.08)
+        units = np.array([1.0, 4.0, 1e6, 1e-6])
+        np.testing.assert_allclose(np.diagonal(scatter.covariance_) / units, 1.0, atol=0.1)
         np.testing.assert_allclose(np.diagonal(scatter.raw_covariance_) / units, 1.0, atol=0.12)
         assert np.mean(scatter.weights_) == pytest.approx(0.9, abs=0.02)
 

@@ -159,7 +159,7 @@ def test_selection(rng, n, values):
     assert found == np.sort(x)[k]
     assert np.all(a[:k] <= found)
     assert np.all(a[k:] >= found)
-    np.testing.assert_array_equal(np.sort(a), np.sort(x))
+    np.testing.assert_array_equal(selection.sorted_copy(a), np.sort(x))
     assert selection.median_inplace(x.copy(), n) == np.median(x)
     weights = rng.integers(1, 9, size=n)
     expected = np.sort(np.repeat(x, weights))[int(weights.sum()) // 2]
@@ -178,6 +178,13 @@ def test_no_natural_order_is_slow(order):
     elif order == "blocks":
         x = np.floor(x / 1000) % 7
     assert selection.median_inplace(x.copy(), n) == np.median(x)
+    np.testing.assert_array_equal(selection.sorted_copy(x), np.sort(x))
+
+
+@given(generators(), st.integers(0, 3000))
+def test_sort(rng, n):
+    x = rng.normal(size=n)
+    np.testing.assert_array_equal(selection.sorted_copy(x), np.sort(x))
 
 
 def test_bad_input():
