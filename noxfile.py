@@ -67,7 +67,7 @@ def bench_r(session):
     """Paired benchmarks against R's robustbase and rrcov; skipped with a message where R is not there.
 
     FMAHAL_BENCH_INSTALL=1 lets root install Debian's packages of them; FMAHAL_BENCH_BLAS=FOLDER makes R use the
-    libblas.so.3 in that folder, since the reference BLAS that R links by default slows rrcov several times.
+    libblas.so.3 in that folder, for R's default one can be the slow reference BLAS.
     """
     session.install("-e", ".[dev]")
     session.run(

@@ -66,7 +66,7 @@ def statsmodels(X):
 
 @pytest.fixture(scope="module", autouse=True)
 def _warm():
-    """Compiled code and imported peers before any clock starts; BLAS on one thread, which is the peers' best here."""
+    """Compiled code and imported peers before any clock starts; BLAS on one thread, where peers are steady."""
     with threadpool_limits(1, "blas"):
         fmahal.warmup()
         X = contaminated(100, 3)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ._jit import jit, warms
-from .concentration import cholesky
+from .moments import cholesky
 
 
 @jit

@@ -17,18 +17,13 @@ from ._jit import jit, warms
 from .concentration import (
     OK,
     SINGULAR,
-    cholesky,
     concentrate,
     concentrate_all,
     elemental_starts,
-    moments,
-    new_state,
-    new_work,
-    null_vector,
-    sqnorms,
     standardise,
     subset_moments,
 )
+from .moments import cholesky, moments, new_state, new_work, null_vector, sqnorms
 from .selection import select
 
 ENOUGH = 1.0 - 1e-10  # a swap has to lower the determinant by more than rounding would
@@ -255,4 +250,6 @@ def _warm():
     solutions = (logdets, means, scatters, statuses, normals, subsets)
     concentrate_all(Zt, h, 1, 9, 1e-13, *solutions, np.zeros(4, np.int64))
     descend_all(Zt, h, 1, 3, 24, 1e-13, *solutions)
-    subset_moments(Zt, subsets.copy(), 1, 1e-13, logdets, means, scatters, statuses, normals)
+    given = subsets.copy()
+    given.setflags(write=False)
+    subset_moments(Zt, given, 1, 1e-13, logdets, means, scatters, statuses, normals)

@@ -32,8 +32,9 @@ class MahalanobisDetector(OutlierMixin, BaseEstimator):
         Any scatter of fmahal or covariance estimator of scikit-learn; in a Pipeline the steps before it map
         the rows to the space where distances are taken. It is cloned and fitted, also when it was fitted
         before. By default a robust one: ``MinCovDet(random_state=0)``, with a fixed seed so that two fits agree,
-        for n >= 5 p, and `MRCD` for fewer rows; only where `MRCD` would take long (n p^2 above 5e7 for p <= n,
-        n^2 p above 2e9 for p > n) and for fewer than 4 rows `LedoitWolf`, which is not robust.
+        for n >= 5 p (``method="deterministic"`` beyond 100 columns), and `MRCD` for fewer rows; only where `MRCD`
+        would take long (n p^2 above 5e7 for p <= n, n^2 p above 2e9 for p > n) and for fewer than 4 rows
+        `LedoitWolf`, which is not robust.
     null : str or null, default="auto"
         The law of squared distances when no row is an outlier: ``"auto"`` (exact where a law is known, else
         chi-square with a `CalibrationWarning`), ``"chi2"``, ``"normal"``, or an object such as

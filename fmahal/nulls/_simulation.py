@@ -148,7 +148,9 @@ def _new_quantiles(quadratics: FloatArray, p: int) -> FloatArray:
         low /= 2
     points = np.geomspace(low, high, _POINTS)
     # Against the chi-square scale the tail is nearly a straight line, so that interpolation loses nothing.
-    scale = np.log(special.gammainccinv(p / 2, _tail(points, a, b, c, p)))
+    tail = _tail(points, a, b, c, p)
+    points, tail = points[(tail > 0) & (tail < 1)], tail[(tail > 0) & (tail < 1)]
+    scale = np.log(special.gammainccinv(p / 2, tail))
     rising = np.concatenate([[True], np.diff(np.maximum.accumulate(scale)) > 0])
     inverse = interpolate.PchipInterpolator(scale[rising], np.log(points[rising]))
     return np.exp(inverse(np.log(special.gammainccinv(p / 2, LEVELS))))

@@ -12,6 +12,7 @@ from .._typing import FloatArray
 from ..whitener import Whitener
 from ._mcd_factors import consistency_factor, nominal_alpha, small_sample_factor
 from ._mcd_search import EPS, Plane, Problem, Subset, search, standardised, univariate
+from ._mcd_trace import trace_factor
 
 QR_SIZE = 300_000  # entries up to which a log-determinant is worth an orthogonal factorisation
 BoolArray = np.ndarray
@@ -74,7 +75,7 @@ class Moments(NamedTuple):
 
     location: FloatArray
     scatter: FloatArray
-    count: int
+    size: int
 
 
 def moments(X: FloatArray, rows: BoolArray, known: bool) -> Moments:
@@ -91,7 +92,7 @@ def moments(X: FloatArray, rows: BoolArray, known: bool) -> Moments:
 
 
 def cutoff(p: int, level: float) -> float:
-    """The chi-square quantile of squared distances."""
+    """Return the chi-square quantile of squared distances."""
     return float(special.chdtri(p, 1.0 - level)) if p else np.inf
 
 
@@ -100,23 +101,24 @@ def raw_factors(n: int, p: int, h: int, options: Options) -> Factors:
     if options.correction is None or h == n:
         return 1.0, 1.0
     small = 1.0
-    if options.correction == "pison":
+    if options.correction != "asymptotic":
         small = small_sample_factor(n, p, nominal_alpha(n, p, h))
     return consistency_factor(p, h / n), small
 
 
 def final_factors(n: int, p: int, h: int, all_rows: bool, options: Options) -> Factors:
-    """The same for the reweighted scatter; nothing is corrected when no row was left out."""
+    """Return those of the reweighted scatter; when no row was left out, only what was simulated with all steps."""
     level = options.reweight
     assert level is not None
     if options.correction is None:
         return consistency_factor(p, level), 1.0
+    extra = trace_factor(n, p, h) or 1.0 if options.correction == "simulated" else 1.0
     if all_rows:
-        return 1.0, 1.0
+        return 1.0, extra
     small = 1.0
-    if options.correction == "pison":
+    if options.correction != "asymptotic":
         small = small_sample_factor(n, p, nominal_alpha(n, p, h), reweighted=True)
-    return consistency_factor(p, level), small
+    return consistency_factor(p, level), small * extra
 
 
 def log_determinant(Zt: FloatArray, rows: BoolArray, known: bool) -> float:
@@ -137,7 +139,7 @@ def scaled(found: Moments, factors: Factors, options: Options) -> FloatArray:
     """Return the corrected scatter; without correction the divisor is the number of rows."""
     scale = factors[0] * factors[1]
     if options.correction is None and not options.known:
-        scale *= (found.count - 1) / found.count
+        scale *= (found.size - 1) / found.size
     return found.scatter * scale
 
 
@@ -168,13 +170,27 @@ def estimate(X: FloatArray, h: int, options: Options, rng: np.random.Generator) 
     support = _mask(found.rows, n)
     other = None if found.other is None else _mask(found.other, n)
     shift = 2.0 * float(np.log(scale).sum())
-    return from_subset(X, Zt, support, found.origin, options, shift, other)
+    fitted = from_subset(X, Zt, support, found.origin, options, shift, other)
+    if fitted.whitener.rank < p:
+        return _inside(X, Zt, centre, scale, _flat_subset(Zt, support, options.known), h, options, rng)
+    return fitted
 
 
 def _mask(rows: np.ndarray, n: int) -> BoolArray:
     mask = np.zeros(n, dtype=bool)
     mask[rows] = True
     return mask
+
+
+def _flat_subset(Zt: FloatArray, support: BoolArray, known: bool) -> Plane:
+    """Return the hyperplane of a subset that is flat within rounding: all rows no farther off than the subset's."""
+    found = moments(Zt.T, support, known)
+    unit = np.sqrt(np.diagonal(found.scatter))
+    unit[unit == 0] = 1.0
+    normal = np.linalg.eigh(found.scatter / unit / unit[:, None])[1][:, 0] / unit
+    normal /= np.linalg.norm(normal)
+    height = np.abs(normal @ (Zt - found.location[:, None]))
+    return Plane(normal, height <= height[support].max())
 
 
 def _whole(problem: Problem) -> Subset | Plane:
@@ -225,6 +241,9 @@ def reweighted(X: FloatArray, raw: Estimate, options: Options) -> Estimate:
     bound = cutoff(p, options.reweight)
     support = weighting(raw.raw_d2, raw.raw_support, n, p, options)
     found = moments(X, support, options.known)
+    if _is_flat(found, n):  # possible when rows of the subset fell to the other side of the cutoff
+        support = support | raw.raw_support
+        found = moments(X, support, options.known)
     factors = final_factors(n, p, h, bool(support.all()), options)
     covariance = scaled(found, factors, options)
     whitener = Whitener.from_covariance(covariance, n_samples=n)
@@ -233,6 +252,10 @@ def reweighted(X: FloatArray, raw: Estimate, options: Options) -> Estimate:
         raw, location=found.location, covariance=covariance, whitener=whitener, support=support, d2=d2,
         weights=d2 < bound, factors=factors,
     )  # fmt: skip
+
+
+def _is_flat(found: Moments, n: int) -> bool:
+    return Whitener.from_covariance(found.scatter, n_samples=n).rank < len(found.location)
 
 
 def weighting(d2: FloatArray, support: BoolArray, n: int, p: int, options: Options) -> BoolArray:
@@ -257,7 +280,7 @@ def _flat_column(
     options: Options,
     rng: np.random.Generator,
 ) -> Estimate:
-    """h rows share a value in a column: the hyperplane on which it has that value."""
+    """H rows share a value in a column: the hyperplane on which it has that value."""
     p = X.shape[1]
     deviations = np.abs(X[:, flat] - centre[flat])
     equal = deviations <= 32.0 * EPS * np.abs(centre[flat])
@@ -286,8 +309,10 @@ def _inside(
     basis = np.linalg.qr(plane.normal[:, None], mode="complete")[0][:, 1:]
     on = Zt[:, plane.rows]
     origin = np.zeros(p)
-    if not options.known:  # the row next to the median: a median of coordinates need not lie on the hyperplane
-        origin = on[:, np.abs(on - np.median(on, axis=1, keepdims=True)).max(axis=0).argmin()]
+    if (
+        not options.known
+    ):  # the row next to the median: a median of coordinates need not lie on the hyperplane
+        origin[:] = on[:, np.abs(on - np.median(on, axis=1, keepdims=True)).max(axis=0).argmin()]
     held = np.ascontiguousarray((on - origin[:, None]).T @ basis)
     inner = estimate(held, h, options, rng) if p > 1 else None
 

@@ -1,9 +1,9 @@
 """The grid of (n, p, subset size) on which `MinCovDet` has been simulated, and interpolation on it.
 
-A simulated quantity is tabulated as something that goes to zero like 1 / n. It is interpolated by monotone cubics: in
-1 / n from zero on, then in log p, then in the share of rows that the subset keeps. With the default subset size
-h = (n + p + 1) // 2 even and odd n + p differ by half a row, which is seen below 100 rows: each has its own points
-there.
+A simulated quantity is tabulated as something that goes to zero like 1 / n, which it does beyond the last point.
+Between the points it is interpolated by monotone cubics: in 1 / n from zero on, then in log p, then in the share of
+rows that the subset keeps. With the default subset size h = (n + p + 1) // 2 even and odd n + p differ by half a row,
+which is seen below 100 rows: each has its own points there.
 """
 
 from __future__ import annotations
@@ -108,4 +108,7 @@ def _in_rows(column: _Column, n: int, p: int, parity: int | None) -> NDArray[np.
     points = curve(column.rows, p, parity)
     inverse = np.concatenate([[0.0], 1.0 / column.rows[points]])
     values = column.values[points]
+    most = int(column.rows.max())
+    if n > most:
+        return values[0] * (most / n)
     return PchipInterpolator(inverse, np.concatenate([np.zeros_like(values[:1]), values]))(1.0 / n)

@@ -64,7 +64,7 @@ def _moments(X: FloatArray, rows: BoolArray, centre: FloatArray, unit: FloatArra
 
 
 def _smallest(d2: FloatArray, h: int) -> BoolArray:
-    """The h smallest; of ties at the threshold the first ones."""
+    """Mark the h smallest; of ties at the threshold the first ones."""
     threshold = np.partition(d2, h - 1)[h - 1]
     inside = d2 <= threshold
     surplus = int(np.count_nonzero(inside)) - h
@@ -89,14 +89,12 @@ def estimate_large(
 ) -> Estimate:
     """Fit rows (n, p) that are read in blocks and never copied as a whole.
 
-    Concentration ends when the log-determinant falls by less than SETTLED. A sample on a hyperplane goes to `otherwise`,
-    the fit in memory.
+    Concentration ends when the log-determinant falls by less than SETTLED. A sample on a hyperplane goes to
+    `otherwise`, the fit in memory.
     """
     n, p = X.shape
     drawn = np.unique(rng.integers(0, n, size=SAMPLE))
-    sample = estimate(
-        np.ascontiguousarray(X[drawn], dtype=np.float64), int(len(drawn) * h / n), options, rng
-    )
+    sample = estimate(np.ascontiguousarray(X[drawn], dtype=np.float64), int(len(drawn) * h / n), options, rng)
     if sample.exact is not None:
         return otherwise()
     location, covariance = sample.raw_location, sample.raw_covariance
@@ -118,7 +116,13 @@ def estimate_large(
 
 
 def _finish(
-    X: FloatArray, found: Moments, support: BoolArray, logdet: float, unit: FloatArray, origin: str, options: Options
+    X: FloatArray,
+    found: Moments,
+    support: BoolArray,
+    logdet: float,
+    unit: FloatArray,
+    origin: str,
+    options: Options,
 ) -> Estimate:
     """Factors and reweighting, as for data in memory."""
     n, p = X.shape

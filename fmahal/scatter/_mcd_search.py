@@ -29,6 +29,7 @@ KEPT = 10  # candidates that go on from stage to stage
 SMALL = 600  # rows up to which every boundary row takes part in the exchange
 LARGE = 5000  # rows above which candidates that are behind after two steps are dropped
 LEADERS = 2
+LAST_TOL = EPS
 LADDER = 10_000  # rows of the sample on which candidates converge first when there are at least twice as many
 MAX_STEPS = 200
 MOST_SUBSETS = 10**7  # that method="exact" may have to visit
@@ -94,10 +95,14 @@ class Problem:
         """Return a hyperplane with at least h rows among those that made candidates singular."""
         if self.whole is not None:
             return self.whole.plane(found)
+        # The rows of a flat subset scatter about its hyperplane, that of an elemental start goes through its rows.
+        deviations = 8.0 if found.subsets.shape[1] else 1.0
         for c in np.flatnonzero(found.statuses == SINGULAR)[: 4 * KEPT]:
             normal = found.normals[c]
             parts = normal[:, None] * (self.Zt - found.means[c][:, None] * self.ddof)
-            width = math.sqrt(self.tol) * np.abs(normal).max() + 16.0 * EPS * np.abs(parts).sum(axis=0)
+            width = deviations * math.sqrt(self.tol) * np.abs(normal).max() + 16.0 * EPS * np.abs(parts).sum(
+                axis=0
+            )
             rows = np.abs(parts.sum(axis=0)) <= width
             if rows.sum() >= self.h:
                 return Plane(normal, rows)
@@ -209,7 +214,7 @@ def _random(problem: Problem, n_starts: int, rng: np.random.Generator) -> Soluti
 
 
 def _deterministic(problem: Problem, sampled: bool) -> Solutions:
-    """The six deterministic starting subsets with their moments; in a sample, where that is enough, converged there."""
+    """Return the six deterministic starts with their moments; where a sample is enough, converged in it."""
     n, p = problem.shape
     sampled = sampled and n >= 2 * LARGE
     whole = problem
@@ -236,7 +241,9 @@ def _together(problem: Problem, solutions: dict[str, Solutions]) -> dict[str, So
     if not leaders:
         return solutions
     width = np.zeros((1, 0), np.int64)
-    both = Solutions(*(np.concatenate(parts) for parts in zip(*(f._replace(subsets=width) for f in leaders.values()))))
+    both = Solutions(
+        *(np.concatenate(parts) for parts in zip(*(f._replace(subsets=width) for f in leaders.values())))
+    )
     both = _concentrate(problem, both, MAX_STEPS)
     if np.any(both.statuses == SINGULAR) and (plane := problem.plane(both)) is not None:
         raise OnPlane(plane)
@@ -272,6 +279,9 @@ def search(problem: Problem, method: str, n_starts: int, rng: np.random.Generato
             solutions[name] = _polish(problem, _converge(problem, found))
     except OnPlane as met:
         return met.plane
+    if not any(found.logdets.size for found in solutions.values()) and problem.tol > LAST_TOL:
+        problem.tol = LAST_TOL  # every subset is flat but for a few rows: go on with the digits there are
+        return search(problem, method, n_starts, rng)
     return _enumerate(problem, solutions) if method == "exact" else _choose(solutions)
 
 
@@ -284,7 +294,11 @@ def _choose(solutions: dict[str, Solutions]) -> Subset:
         )
     name = min(leaders, key=lambda key: leaders[key].logdets[0])
     rows = leaders[name].subsets[0]
-    other = leaders["deterministic"].subsets[0] if name != "deterministic" and "deterministic" in leaders else None
+    other = (
+        leaders["deterministic"].subsets[0]
+        if name != "deterministic" and "deterministic" in leaders
+        else None
+    )
     return Subset(np.sort(rows), name, None if other is None else np.sort(other))
 
 
@@ -298,18 +312,25 @@ def check_enumerable(n: int, h: int) -> None:
 
 
 def _enumerate(problem: Problem, solutions: dict[str, Solutions]) -> Subset | Plane:
-    """The optimum by enumeration, bounded by the best subset of the random starts; far rows are decided first."""
-    n, p = problem.shape
+    """Return the optimum by enumeration below the best subset of the random starts; far rows are decided first."""
+    p = problem.shape[1]
     first = _choose(solutions)
     found = solutions[first.origin]
     Zt = problem.Zt
     L = np.linalg.cholesky(np.tril(found.scatters[0]) + np.tril(found.scatters[0], -1).T)
-    order = np.argsort(-np.square(np.linalg.solve(L, Zt - found.means[0][:, None])).sum(axis=0), kind="stable")
+    order = np.argsort(
+        -np.square(np.linalg.solve(L, Zt - found.means[0][:, None])).sum(axis=0), kind="stable"
+    )
     divisor = problem.h - problem.ddof
     bound = found.logdets[0] + p * math.log(divisor)
     best = np.argsort(order, kind="stable")[first.rows]  # positions in the order of the search
     best_subset(
-        readonly(Zt[:, order]), problem.h, problem.ddof, problem.tol, bound - 1e3 * EPS * (1.0 + abs(bound)), best
+        readonly(Zt[:, order]),
+        problem.h,
+        problem.ddof,
+        problem.tol,
+        bound - 1e3 * EPS * (1.0 + abs(bound)),
+        best,
     )
     rows = np.sort(order[best])
     check = _empty(1, p, problem.h)
@@ -333,6 +354,9 @@ def univariate(x: FloatArray, h: int, known: bool) -> np.ndarray:
     n = x.size
     middle = n // 2
     z = x[order] - x[order[middle]]
+    unit = np.partition(np.abs(z), h - 1)[h - 1]
+    if unit > 0:  # only comparisons count: squares of far values must not overflow
+        z = np.clip(z / unit, -1e150, 1e150)
     sums = np.empty((2, n + 1))
     for power in (1, 2):
         values = z**power

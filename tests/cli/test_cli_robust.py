@@ -196,3 +196,12 @@ class TestReferenceTables:
         assert "The p-values are approximate" in err
         assert "The flagged rows are" in err
         assert "Regularised and detector's distances" in page_text(report)
+
+
+def test_compare_and_detect_agree_about_laws_with_an_estimate_of_their_own(run):
+    options = ("wood", "--scatter", "mcd", "--null", "cerioli")
+    pair = json.loads(run("compare", *options, "--json")[1])["pairs"][0]
+    record = json.loads(run("detect", *options, "--json")[1])
+    assert pair["status"] == "ok"
+    assert pair["flagged"] == record["flagged"] == 4
+    assert pair["auroc"] == 1.0

@@ -59,10 +59,11 @@ def test_the_table_is_made_point_by_point(tmp_path, monkeypatch, capsys):
     cells = [maker.Cell(0.5, 2, 30), maker.Cell(0.75, 2, 30), maker.Cell(1.0, 1, 25)]
     monkeypatch.setattr(maker, "grid", lambda: cells)
     monkeypatch.setattr(maker, "FEWEST_FITS", 10)
-    settings = {"name": "fmahal.scatter.mcd:MinCovDet", "of": 2, "seconds": 0.0}
+    settings = {"of": 2, "seconds": 0.0}
+    targets = tmp_path / "table.npz", tmp_path / "trace.npz"
     maker.run(tmp_path, worker=0, until=-1.0, **settings)  # no time for any
     with pytest.raises(SystemExit, match="3 points are missing"):
-        maker.pack(tmp_path, tmp_path / "table.npz")
+        maker.pack(tmp_path, *targets)
     maker.run(
         tmp_path, worker=0, until=1e9, **settings
     )  # with nobody beside it, it does the share of the other too
@@ -70,14 +71,14 @@ def test_the_table_is_made_point_by_point(tmp_path, monkeypatch, capsys):
     lines = part.read_text().splitlines()
     assert [json.loads(line)["cell"] for line in lines] == [list(cells[k]) for k in (0, 2, 1)]
     part.write_text("\n".join(lines)[:-20])  # stopped in the middle of the last line
-    assert set(maker.finished(tmp_path)) == {cells[0], cells[2]}
+    assert set(maker.finished(tmp_path)) == {(cells[0], 0), (cells[2], 0)}
     maker.run(tmp_path, worker=0, until=1e9, **settings)
     again = maker.finished(tmp_path)
-    assert [again[cell]["ratios"] for cell in (cells[0], cells[2], cells[1])] == [
+    assert [again[cell, 0]["ratios"] for cell in (cells[0], cells[2], cells[1])] == [
         json.loads(line)["ratios"] for line in lines
     ]
-    maker.pack(tmp_path, tmp_path / "table.npz")
-    with np.load(tmp_path / "table.npz") as data:
+    maker.pack(tmp_path, *targets)
+    with np.load(targets[0]) as data:
         assert data["n"].tolist() == [30, 30, 25]
         assert data["ratios"].shape == (3, 4, data["levels"].size)
         assert (data["n_fits"] == 10).all()

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from strategies import generators
 
 from fmahal._kernels import concentration, enumeration, exchange, selection
+from fmahal._validation import readonly
 
 KINDS = ("normal", "ties", "units", "collinear", "t1", "far", "clusters")
 TOL = 1e-13
@@ -44,7 +45,7 @@ def concentrate_all(Zt, h, means, scatters, steps, tol=TOL):
         "subsets": np.zeros((s, h), np.int64),
         "taken": np.zeros(s, np.int64),
     }
-    concentration.concentrate_all(Zt, h, 1, steps, tol, *out.values())
+    concentration.concentrate_all(readonly(Zt), h, 1, steps, tol, *out.values())
     return out
 
 
@@ -57,7 +58,7 @@ def subset_moments(Zt, subsets, tol=TOL):
         "statuses": np.zeros(s, np.int64),
         "normals": np.zeros((s, p)),
     }
-    concentration.subset_moments(Zt, subsets, 1, tol, *out.values())
+    concentration.subset_moments(readonly(Zt), readonly(subsets), 1, tol, *out.values())
     return out
 
 
@@ -234,7 +235,7 @@ def test_starts_end_where_their_own_steps_lead(p, steps):
             "statuses": np.zeros((1, s), np.int64),
             "normals": np.zeros((1, s, p)),
         }
-        concentration.elemental_starts(Zt, uniforms, h, 1, steps, TOL, *out.values())
+        concentration.elemental_starts(readonly(Zt), readonly(uniforms), h, 1, steps, TOL, *out.values())
         return out
 
     together = run(uniforms)
@@ -249,7 +250,7 @@ def test_starts_end_where_their_own_steps_lead(p, steps):
 def descend_all(Zt, subsets, sweeps=50, cap=1000, tol=TOL):
     start = subset_moments(Zt, subsets, tol)
     rows = subsets.copy()
-    exchange.descend_all(Zt, subsets.shape[1], 1, sweeps, cap, tol, *start.values(), rows)
+    exchange.descend_all(readonly(Zt), subsets.shape[1], 1, sweeps, cap, tol, *start.values(), rows)
     return start | {"subsets": rows}
 
 
@@ -318,7 +319,7 @@ def test_depth_first_search_is_enumeration(rng, p, more, kind):
     h = (n + p + 1) // 2
     least, winners = twin.enumerate_subsets(X, h)
     best = np.zeros(h, np.int64)
-    found = enumeration.best_subset(Zt, h, 1, TOL, np.inf, best)
+    found = enumeration.best_subset(readonly(Zt), h, 1, TOL, np.inf, best)
     if not np.isfinite(least):
         assert found == -np.inf
         return
@@ -328,7 +329,7 @@ def test_depth_first_search_is_enumeration(rng, p, more, kind):
         (1e-9, found),
         (-1e-9, found - 1e-9),
     ):  # a bound that can be beaten, one that cannot
-        assert enumeration.best_subset(Zt, h, 1, TOL, found + slack, best) == pytest.approx(
+        assert enumeration.best_subset(readonly(Zt), h, 1, TOL, found + slack, best) == pytest.approx(
             expected, abs=1e-10
         )
 
@@ -341,12 +342,12 @@ def test_standardise(rng, p, n, kind):
     X = adversarial(rng, n, p, kind)
     h = n // 2 + 1
     centre, scale, Zt = np.empty(p), np.empty(p), np.empty((p, n))
-    concentration.standardise(X, h, False, centre, scale, Zt)
+    concentration.standardise(readonly(X), h, False, centre, scale, Zt)
     np.testing.assert_allclose(centre, np.median(X, axis=0), rtol=1e-14, atol=0)
     expected = np.sort(np.abs(X - centre), axis=0)[h - 1]
     np.testing.assert_array_equal(scale, expected)
     reached = np.sort(np.abs(Zt), axis=1)[:, h - 1]
     np.testing.assert_allclose(reached, np.where(expected > 0, 1.0, 0.0), rtol=1e-15)
-    concentration.standardise(X, h, True, centre, scale, Zt)
+    concentration.standardise(readonly(X), h, True, centre, scale, Zt)
     np.testing.assert_array_equal(centre, np.zeros(p))
     np.testing.assert_array_equal(scale, np.sort(np.abs(X), axis=0)[h - 1])
