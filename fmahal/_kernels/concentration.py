@@ -19,6 +19,7 @@ from .selection import select
 
 CHUNKS = 32  # pieces into which starts are dealt; each allocates its workspace once
 OK, SINGULAR, FAILED = 0, 1, 2
+FLAT = 64.0  # the rows of a flat subset lie within some standard deviations of its hyperplane, squared
 
 
 @jit
@@ -93,7 +94,8 @@ def concentrate(Zt, h, ddof, steps, tol, logdet, state, spare, work, normal):
 
     `logdet` belongs to the h observations of work.rows, infinite when the state is not that of h observations. Leaves
     the subset in work.rows and its moments and factor in `state`; returns status, log-determinant and steps. The
-    log-determinant never increases: a step that would raise it, by rounding, is undone and ends the sequence.
+    log-determinant never increases: a step that would raise it, by rounding, is undone and ends the sequence, and so
+    is a step to a scatter without digits that lies on no hyperplane of h rows.
     """
     n_in, n_out = h, h
     for step in range(1, steps + 1):
@@ -104,6 +106,8 @@ def concentrate(Zt, h, ddof, steps, tol, logdet, state, spare, work, normal):
             n_in, n_out = _changes(work, h, step)
             if n_in == 0:
                 return OK, logdet, step
+        elif logdet < np.inf and np.array_equal(work.rows[:h], work.old[:h]):
+            return OK, logdet, step
         else:
             work.mark[:] = 0
             for t in range(h):
@@ -114,8 +118,11 @@ def concentrate(Zt, h, ddof, steps, tol, logdet, state, spare, work, normal):
         reached, stop = cholesky(state.S, state.L, state.inverse, tol)
         if stop >= 0:
             null_vector(state, stop, normal)
-            return SINGULAR, reached, step
-        if not reached < logdet:
+            if count_on_plane(Zt, state.mean, normal, FLAT * tol) >= h:
+                return SINGULAR, reached, step
+            if logdet == np.inf:
+                return FAILED, logdet, step
+        if stop >= 0 or not reached < logdet:
             _copy(spare, state)
             work.rows[:h] = work.old[:h]
             return OK, logdet, step

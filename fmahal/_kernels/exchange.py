@@ -15,6 +15,7 @@ from numba import prange
 
 from ._jit import jit, warms
 from .concentration import (
+    FLAT,
     OK,
     SINGULAR,
     concentrate,
@@ -23,7 +24,7 @@ from .concentration import (
     standardise,
     subset_moments,
 )
-from .moments import cholesky, moments, new_state, new_work, null_vector, sqnorms
+from .moments import cholesky, count_on_plane, moments, new_state, new_work, null_vector, sqnorms
 from .selection import select
 
 ENOUGH = 1.0 - 1e-10  # a swap has to lower the determinant by more than rounding would
@@ -175,7 +176,11 @@ def descend(Zt, h, ddof, sweeps, cap, tol, logdet, state, spare, work, normal):
         swaps, stop = _sweep(Zt, h, ddof, cap, tol, state, work, inside, band, W, d)
         if stop >= 0:
             null_vector(state, stop, normal)
-            return SINGULAR, -np.inf
+            if count_on_plane(Zt, state.mean, normal, FLAT * tol) >= h:
+                return SINGULAR, -np.inf
+            moments(Zt, work.rows, h, ddof, state, work)
+            cholesky(state.S, state.L, state.inverse, tol)
+            break
         if swaps == 0:
             break
         work.old[:h] = work.rows[:h]
@@ -185,10 +190,7 @@ def descend(Zt, h, ddof, sweeps, cap, tol, logdet, state, spare, work, normal):
             count += inside[i]
         moments(Zt, work.rows, h, ddof, state, work)
         reached, stop = cholesky(state.S, state.L, state.inverse, tol)
-        if stop >= 0:
-            null_vector(state, stop, normal)
-            return SINGULAR, -np.inf
-        if not reached < logdet:
+        if stop >= 0 or not reached < logdet:
             work.rows[:h] = work.old[:h]
             moments(Zt, work.rows, h, ddof, state, work)
             cholesky(state.S, state.L, state.inverse, tol)

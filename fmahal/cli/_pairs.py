@@ -196,24 +196,24 @@ def _one_pair(
         pair.reason = f"predicted to take {estimate}, above --budget {plan.budget:g} s"
         return
 
-    def judge() -> tuple[np.ndarray, float]:
+    def judge() -> tuple[tuple[Any, FloatArray, np.ndarray], float]:
         start = time.perf_counter()
         null = seeded(entry, quick=True).fit(estimator, plan.X, d2)
-        own = getattr(null, "train_d2_", d2)  # a law may measure from an estimate of its own
-        return np.array(null.train_dist_.sf(own), dtype=np.float64), time.perf_counter() - start
+        own = np.asarray(getattr(null, "train_d2_", d2))  # a law may measure from an estimate of its own
+        pvalues = np.array(null.train_dist_.sf(own), dtype=np.float64)
+        return (null, own, pvalues), time.perf_counter() - start
 
     try:
         with _prefixed_notes(f"{pair.scatter} x {entry.name}"):
-            pvalues, more = _timed(judge)
+            (null, score, pvalues), more = _timed(judge)
             pair.seconds = took + more
     except Exception as error:
         pair.reason, pair.failed = _failure(error), True
         return
-    score = d2
     if off is not None:
         pvalues[off] = 0.0
-        score = np.where(off, np.inf, d2)
-    pair.flagged = pvalues <= plan.alpha
+        score = np.where(off, np.inf, score)
+    pair.flagged = null.flags(pvalues, plan.alpha) if hasattr(null, "flags") else pvalues <= plan.alpha
     if plan.outliers is not None:
         pair.auroc = auroc(score, plan.outliers)
         pair.found = _mean(pair.flagged[plan.outliers])

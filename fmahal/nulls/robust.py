@@ -18,6 +18,7 @@ from .._typing import ArrayLike, FloatArray, RandomState
 from ..exceptions import CalibrationWarning
 from ..scatter import BaseScatter, FixedScatter, ScatterFacts, resolve
 from ..scatter._mcd_grid import covers
+from ..scatter._mcd_trace import trace_factor
 from ._mapped import RowLaw, law_of_quantiles
 from ._published import Published, cerioli, cerioli_laws, irmcd_flags, raw_estimate, raw_law
 from ._simulation import LEVELS, chi2_quantiles, simulate
@@ -348,15 +349,24 @@ def _largest(p: int) -> int:
 
 def _from_table(scatter: Any, n: int, p: int) -> NDArray[np.float64] | None:
     """Return the log ratios of training and new rows for settings that the table is about."""
-    if not isinstance(scatter, BaseScatter) or scatter.assume_centered or scatter.correction != "pison":
+    if not isinstance(scatter, BaseScatter) or scatter.assume_centered:
+        return None
+    if scatter.correction not in ("pison", "simulated"):
         return None
     # On clean rows these find one and the same minimum; the deterministic starts alone do not.
     searched = scatter.method == "exact" or (scatter.method in ("auto", "fast") and scatter.n_starts >= 500)
     if not searched or scatter.reweight not in (None, 0.975):
         return None
     kinds = ("raw-train", "raw-new") if scatter.reweight is None else ("train", "new")
-    train, new = (lookup(n, p, int(scatter.n_support_), kind) for kind in kinds)
-    return None if train is None or new is None else np.stack([train, new])
+    h = int(scatter.n_support_)
+    train, new = (lookup(n, p, h, kind) for kind in kinds)
+    if train is None or new is None:
+        return None
+    # "simulated" is a factor on the final covariance, after all decisions: it divides all distances.
+    factor = (
+        trace_factor(n, p, h) if scatter.correction == "simulated" and scatter.reweight is not None else None
+    )
+    return np.stack([train, new]) - np.log(factor or 1.0)
 
 
 def _exact_laws(scatter: Any, facts: ScatterFacts) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -159,27 +159,28 @@ def exact_fit_text(
     )
 
 
-def two_verdicts(scatter: Any) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return which training rows the fit used and the fit that competes with it call outlying; None without one."""
+class Verdicts(NamedTuple):
+    """Training rows that the fit used and the one that competes call outlying, and those on which they differ much."""
+
+    own: np.ndarray
+    others: np.ndarray
+    disputed: np.ndarray
+
+
+def two_verdicts(scatter: Any) -> Verdicts | None:
+    """Return what two competing fits say of the training rows; None without a competing fit."""
     other = getattr(scatter, "alternative_", None)
     if other is None:
         return None
     from scipy.stats import chi2
 
-    level = getattr(scatter, "reweight", None) or 0.975
-    own = ~np.asarray(scatter.weights_, dtype=bool)
-    others = ~(np.asarray(other.d2) < chi2.ppf(level, scatter.rank_))
-    # Only what the fit itself counted: it may weigh the other solution in its own way.
-    agrees = abs(np.mean(own != others) - other.share) * own.size < 1.5
-    return (own, others) if agrees else None
+    from ..scatter.mcd import FAR
 
-
-def _are_marginal(scatter: Any, disputed: np.ndarray) -> bool:
-    """Tell whether most of the disputed rows are within twice the squared distance at which the fits disagree."""
-    from scipy.stats import chi2
-
-    far = np.maximum(scatter.d2_[disputed], scatter.alternative_.d2[disputed])
-    return bool(np.median(far) < 2.0 * chi2.ppf(getattr(scatter, "reweight", None) or 0.975, scatter.rank_))
+    cutoff = chi2.ppf(getattr(scatter, "reweight", None) or 0.975, scatter.rank_)
+    own, others = ~np.asarray(scatter.weights_, dtype=bool), ~(np.asarray(other.d2) < cutoff)
+    differs = own != others
+    far = differs & (np.maximum(scatter.d2_, other.d2) > FAR * cutoff)
+    return Verdicts(own, others, far)
 
 
 def alternative_text(
@@ -206,17 +207,15 @@ def alternative_text(
     n, counts, where = detector.n_samples_, "", ""
     verdicts = two_verdicts(scatter)
     if verdicts is not None:
-        own, others = verdicts
-        counts = f"The one shown here calls {plural(int(own.sum()), 'row')} outlying, the other {int(others.sum()):,}. "
-        where = f" ({listed})" if (listed := rows_text(own != others, names)) else ""
-        if _are_marginal(scatter, own != others):
-            where += ", most of which lie near the cutoff of both, as happens with few rows for a column"
+        k, others = int(verdicts.own.sum()), int(verdicts.others.sum())
+        counts = f"The one shown here calls {plural(k, 'row')} outlying, the other {others:,}. "
+        where = f" ({listed})" if (listed := rows_text(verdicts.disputed, names)) else ""
     lower, gap = scatter.objective_ <= other.objective, abs(scatter.objective_ - other.objective)
     size = "smaller" if lower else "larger"
     return (
-        f"Two fits compete. {counts}They disagree on {percent(other.share)} of the {n:,} rows{where}. The fit shown "
-        f"here has the {size} log-determinant, by {gap:.3g}, which does not make it the right one: a tight group of "
-        "outliers can have the smallest. See whether the rows form two groups, and decide from what you know of the "
+        f"Two fits compete. {counts}They disagree widely on {percent(other.share)} of the {n:,} rows{where}. The fit "
+        f"shown here has the {size} log-determinant, by {gap:.3g}, which does not make it the right one: a tight group "
+        "of outliers can have the smallest. See whether the rows form two groups, and decide from what you know of the "
         "data which one is the bulk. "
         f"{setting('method', 'deterministic')} gives the fit that starts from robust guesses at the centre; "
         f"{setting('support_fraction', 0.75)} is steadier where fewer than a quarter of the rows can be outlying."
@@ -275,9 +274,7 @@ def fit_numbers(detector: Any, columns: Sequence[str] = (), X: Any = None) -> di
             "share": float(other.share),
             "objective": float(other.objective),
             "objective_of_the_fit_used": float(scatter.objective_),
-            "disputed_rows": None
-            if verdicts is None
-            else (np.flatnonzero(np.not_equal(*verdicts)) + 1).tolist(),
+            "disputed_rows": None if verdicts is None else (np.flatnonzero(verdicts.disputed) + 1).tolist(),
         }
     )
     return numbers

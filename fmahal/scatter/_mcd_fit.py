@@ -14,6 +14,7 @@ from ._mcd_factors import consistency_factor, nominal_alpha, small_sample_factor
 from ._mcd_search import EPS, Plane, Problem, Subset, search, standardised, univariate
 from ._mcd_trace import trace_factor
 
+SMALLEST = 1e-152  # spread of a column whose variance is still a normal number
 QR_SIZE = 300_000  # entries up to which a log-determinant is worth an orthogonal factorisation
 BoolArray = np.ndarray
 Factors = tuple[float, float]
@@ -27,6 +28,8 @@ class Options(NamedTuple):
     correction: str | None
     reweight: float | None
     known: bool  # the location is known to be 0
+    eps: float = EPS  # relative rounding of the entries
+    floor: float = 0.0  # relative squared pivots below which a scatter is flat, inside a hyperplane
 
 
 @dataclass(frozen=True)
@@ -156,15 +159,20 @@ def estimate(X: FloatArray, h: int, options: Options, rng: np.random.Generator) 
     n, p = X.shape
     Zt, centre, scale = standardised(X, h, options.known)
     flat = np.flatnonzero(scale == 0)
+    _check_units(scale)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rounding = options.eps * (np.abs(centre) / scale + 1.0)
+    floor = max(options.floor, 16.0 * float(np.max(rounding[scale > 0], initial=0.0)) ** 2)
+    options = options._replace(floor=floor)
     if flat.size:
         return _flat_column(X, Zt, centre, scale, flat, h, options, rng)
     found: Subset | Plane
     if h == n:
-        found = _whole(Problem(Zt, h, int(not options.known)))
+        found = _whole(Problem(Zt, h, int(not options.known), floor))
     elif p == 1:
         found = Subset(univariate(X[:, 0], h, options.known), "univariate")
     else:
-        found = search(Problem(Zt, h, int(not options.known)), options.method, options.n_starts, rng)
+        found = search(Problem(Zt, h, int(not options.known), floor), options.method, options.n_starts, rng)
     if isinstance(found, Plane):
         return _inside(X, Zt, centre, scale, found, h, options, rng)
     support = _mask(found.rows, n)
@@ -174,6 +182,17 @@ def estimate(X: FloatArray, h: int, options: Options, rng: np.random.Generator) 
     if fitted.whitener.rank < p:
         return _inside(X, Zt, centre, scale, _flat_subset(Zt, support, options.known), h, options, rng)
     return fitted
+
+
+def _check_units(scale: FloatArray) -> None:
+    """Refuse columns whose squares leave the range of double precision."""
+    bad = np.flatnonzero((scale > 0) & ((scale < SMALLEST) | (scale > 1.0 / SMALLEST)))
+    if bad.size:
+        shown = ", ".join(f"{j} (spread {scale[j]:.3g})" for j in bad[:5])
+        raise ValueError(
+            f"Squares of columns {shown} leave the range of double precision. Give them in other units, for example "
+            "divided by their spread."
+        )
 
 
 def _mask(rows: np.ndarray, n: int) -> BoolArray:
@@ -199,7 +218,7 @@ def _whole(problem: Problem) -> Subset | Plane:
     rows = np.arange(n)
     scatter = moments(problem.Zt.T, np.ones(n, dtype=bool), not problem.ddof).scatter
     w, V = np.linalg.eigh(scatter / np.sqrt(np.outer(np.diagonal(scatter), np.diagonal(scatter))))
-    if w[0] > max(n, p, 16) * EPS * w[-1]:
+    if w[0] > max(max(n, p, 16) * EPS, problem.floor) * w[-1]:
         return Subset(rows, "classical")
     normal = V[:, 0] / np.sqrt(np.diagonal(scatter))
     return Plane(normal / np.linalg.norm(normal), np.ones(n, dtype=bool))
@@ -229,7 +248,7 @@ def from_subset(
         origin=origin, other=other,
     )  # fmt: skip
     if options.reweight is None:
-        return replace(result, weights=d2 < cutoff(p, 0.975))
+        return replace(result, weights=within(d2, p, h / n, options))
     return reweighted(X, result, options)
 
 
@@ -258,12 +277,15 @@ def _is_flat(found: Moments, n: int) -> bool:
     return Whitener.from_covariance(found.scatter, n_samples=n).rank < len(found.location)
 
 
+def within(d2: FloatArray, p: int, share: float, options: Options) -> BoolArray:
+    """Mark raw distances within the cutoff; those of an uncorrected scatter are made consistent first."""
+    scale = consistency_factor(p, share) if options.correction is None and share < 1 else 1.0
+    return d2 < cutoff(p, options.reweight or 0.975) * scale
+
+
 def weighting(d2: FloatArray, support: BoolArray, n: int, p: int, options: Options) -> BoolArray:
-    """Rows within the cutoff; without correction of the raw scatter its distances are made consistent first."""
-    h = int(support.sum())
-    assert options.reweight is not None
-    scale = consistency_factor(p, h / n) if options.correction is None and h < n else 1.0
-    inside = d2 < cutoff(p, options.reweight) * scale
+    """Rows for the reweighted estimate: those within the cutoff, or the subset when these are too few."""
+    inside = within(d2, p, int(support.sum()) / n, options)
     return inside if inside.sum() > p + 1 else support
 
 

@@ -21,6 +21,7 @@ from ._mcd_fit import (
     scaled,
     squared,
     weighting,
+    within,
 )
 
 LARGE_ROWS = 1_000_000
@@ -105,6 +106,8 @@ def estimate_large(
         inside = _smallest(d2, h)
         step = _moments(X, inside, location, unit, options.known)
         logdet = _log_determinant(step)
+        if logdet == -np.inf or Whitener.from_covariance(step.scatter, n_samples=n).rank < p:
+            return otherwise()
         if found is not None and not logdet < reached:
             break
         fall, found, support, reached = reached - logdet, step, inside, logdet
@@ -134,7 +137,7 @@ def _finish(
     raw = Estimate(
         raw_location=found.location, raw_covariance=covariance, raw_support=support, raw_d2=d2, raw_factors=factors,
         location=found.location, covariance=covariance, whitener=whitener, support=support, d2=d2,
-        weights=d2 < cutoff(p, options.reweight or 0.975), factors=factors, objective=logdet, origin=origin,
+        weights=within(d2, p, h / n, options), factors=factors, objective=logdet, origin=origin,
     )  # fmt: skip
     if options.reweight is None:
         return raw

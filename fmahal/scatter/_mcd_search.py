@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .._kernels.concentration import (
+    FLAT,
     OK,
     SINGULAR,
     concentrate_all,
@@ -74,12 +75,13 @@ class Problem:
     Zt: FloatArray
     h: int
     ddof: int
+    floor: float = 0.0  # what the rounding of the data themselves does to a relative squared pivot
     whole: Problem | None = None  # of which this is a sample
     tol: float = field(init=False)
 
     def __post_init__(self) -> None:
         p, n = (self.whole or self).Zt.shape
-        self.tol = 16.0 * EPS * max(p, 16.0, math.sqrt(n))
+        self.tol = max(16.0 * EPS * max(p, 16.0, math.sqrt(n)), self.floor)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -89,24 +91,42 @@ class Problem:
     def sample(self, rows: np.ndarray) -> Problem:
         """Return the problem on some rows, with h in proportion."""
         n = self.shape[0]
-        return Problem(np.ascontiguousarray(self.Zt[:, rows]), int(len(rows) * self.h / n), self.ddof, self)
+        return Problem(
+            np.ascontiguousarray(self.Zt[:, rows]), int(len(rows) * self.h / n), self.ddof, self.floor, self
+        )
 
     def plane(self, found: Solutions) -> Plane | None:
         """Return a hyperplane with at least h rows among those that made candidates singular."""
         if self.whole is not None:
             return self.whole.plane(found)
         # The rows of a flat subset scatter about its hyperplane, that of an elemental start goes through its rows.
-        deviations = 8.0 if found.subsets.shape[1] else 1.0
+        width = math.sqrt((FLAT if found.subsets.shape[1] else 1.0) * self.tol)
         for c in np.flatnonzero(found.statuses == SINGULAR)[: 4 * KEPT]:
-            normal = found.normals[c]
-            parts = normal[:, None] * (self.Zt - found.means[c][:, None] * self.ddof)
-            width = deviations * math.sqrt(self.tol) * np.abs(normal).max() + 16.0 * EPS * np.abs(parts).sum(
-                axis=0
-            )
-            rows = np.abs(parts.sum(axis=0)) <= width
+            rows = self._near(found.normals[c], found.means[c] * self.ddof, width)
             if rows.sum() >= self.h:
-                return Plane(normal, rows)
+                return self._refined(Plane(found.normals[c], rows))
         return None
+
+    def _near(self, normal: FloatArray, point: FloatArray, width: float) -> np.ndarray:
+        parts = normal[:, None] * (self.Zt - point[:, None])
+        bound = width * np.abs(normal).max() + 16.0 * EPS * np.abs(parts).sum(axis=0)
+        return np.abs(parts.sum(axis=0)) <= bound
+
+    def _refined(self, plane: Plane) -> Plane:
+        """Return the hyperplane of least variance of the rows on it, as long as that holds more rows."""
+        for _ in range(3):
+            near = plane.rows & (np.abs(self.Zt).max(axis=0) <= 1e3)
+            if near.sum() < self.h:
+                break
+            part = self.Zt[:, near]
+            point = part.mean(axis=1) * self.ddof
+            part = part - point[:, None]
+            normal = np.linalg.eigh(part @ part.T)[1][:, 0]
+            rows = self._near(normal, point, math.sqrt(FLAT * self.tol))
+            if rows.sum() <= plane.rows.sum():
+                break
+            plane = Plane(normal, rows)
+        return plane
 
 
 @dataclass
@@ -279,9 +299,15 @@ def search(problem: Problem, method: str, n_starts: int, rng: np.random.Generato
             solutions[name] = _polish(problem, _converge(problem, found))
     except OnPlane as met:
         return met.plane
-    if not any(found.logdets.size for found in solutions.values()) and problem.tol > LAST_TOL:
-        problem.tol = LAST_TOL  # every subset is flat but for a few rows: go on with the digits there are
-        return search(problem, method, n_starts, rng)
+    if not any(found.logdets.size for found in solutions.values()):
+        if method in (
+            "fast",
+            "exact",
+        ):  # far rows leave a random start no digits; the deterministic ones avoid them
+            return search(problem, "deterministic", n_starts, rng)
+        if problem.tol > LAST_TOL:
+            problem.tol = LAST_TOL  # every subset is flat but for a few rows: go on with the digits there are
+            return search(problem, method, n_starts, rng)
     return _enumerate(problem, solutions) if method == "exact" else _choose(solutions)
 
 
@@ -289,8 +315,9 @@ def _choose(solutions: dict[str, Solutions]) -> Subset:
     leaders = {name: found for name, found in solutions.items() if found.logdets.size}
     if not leaders:
         raise ArithmeticError(
-            "No start led to a subset with a finite, positive definite scatter: entries of the data are too far apart "
-            "for double precision. Divide them by their spread, or drop the rows with entries beyond 1e150 of it."
+            "No start led to a subset with a positive definite scatter: the rows are too far apart, or too close to a "
+            "hyperplane, for double precision. Drop rows that are beyond 1e7 spreads from the others, and columns "
+            "that are sums or multiples of others."
         )
     name = min(leaders, key=lambda key: leaders[key].logdets[0])
     rows = leaders[name].subsets[0]

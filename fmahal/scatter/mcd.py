@@ -85,7 +85,8 @@ class MinCovDet(BaseScatter):
     Parameters
     ----------
     method : {"auto", "fast", "deterministic", "exact"}, default="auto"
-        "fast": random elemental starts, concentration steps, exchange descent; affine equivariant. "deterministic":
+        "fast": random elemental starts, concentration steps, exchange descent; affine equivariant (when rows millions
+        of spreads away leave no such start any digits, the deterministic ones take over). "deterministic":
         six starts from robust scatters; the same answer always. "auto": both, and the better subset. "exact":
         enumeration with bounds, for few rows.
     support_fraction : float, optional
@@ -150,8 +151,8 @@ class MinCovDet(BaseScatter):
     Warns
     -----
     ExactFitWarning
-        When h rows or more lie on a hyperplane. The estimate then lives inside it, with the robust fit of the rows on
-        it; `residual` is how far a row lies off.
+        When h rows or more are found on a hyperplane (random starts find one that deterministic ones may miss). The
+        estimate then lives inside it, with the robust fit of the rows on it; `residual` is how far a row lies off.
     AmbiguousFitWarning
         When one solution accepts and the other puts far out at least a tenth of the rows, as with a tight cluster of
         30 to 40 % of them.
@@ -161,8 +162,8 @@ class MinCovDet(BaseScatter):
     O((n_starts + sweeps) n p^2) time; above 600 rows starts run in groups, so that for many rows the time is that of
     some dozens of passes. O(n p) memory beyond the data. Above a million rows the search runs on a sample, the data
     are read in blocks (a memory-mapped array is never loaded), concentration ends when the objective falls by less
-    than 1e-8, and no `alternative_` is sought. Ties are broken by the order of rows. A concentration step never
-    raises the objective. p = 1 is solved exactly.
+    than 1e-8, and no `alternative_` is sought. In concentration steps ties are broken by the order of rows,
+    and no step raises the objective. p = 1 is solved exactly.
 
     References
     ----------
@@ -248,9 +249,10 @@ class MinCovDet(BaseScatter):
         """
         options, jobs = self._options()
         rows = self._training_rows(X)
+        options = options._replace(eps=float(np.finfo(rows.dtype).eps))
         n, p = rows.shape
         h = self._subset_size(n, p)
-        if self.method == "exact":
+        if self.method == "exact" and p > 1:
             check_enumerable(n, h)
         rng = as_generator(self.random_state)
 
@@ -260,7 +262,7 @@ class MinCovDet(BaseScatter):
         with thread_limit(jobs):
             large = n > LARGE_ROWS and p > 1 and h < n
             found = estimate_large(rows, h, options, rng, in_memory) if large else in_memory()
-        self._keep(found, n, h)
+        self._keep(found, n, h, rows.dtype)
         self.alternative_ = self._alternative(rows, found, options)
         self._report(n)
         return self
@@ -313,12 +315,13 @@ class MinCovDet(BaseScatter):
 
     # ---------------------------------------------------------------- results
 
-    def _keep(self, found: Estimate, n: int, h: int) -> None:
+    def _keep(self, found: Estimate, n: int, h: int, dtype: Any) -> None:
         ddof = 0 if self.correction is None or self.assume_centered else 1
         self._store(found.location, found.whitener, n, covariance=found.covariance, ddof=ddof)
         self.raw_location_, self.raw_covariance_ = found.raw_location, found.raw_covariance
         self.raw_support_, self.support_ = found.raw_support, found.support
-        self.raw_d2_, self.d2_, self.weights_ = found.raw_d2, found.d2, found.weights
+        self.raw_d2_, self.d2_ = found.raw_d2.astype(dtype, copy=False), found.d2.astype(dtype, copy=False)
+        self.weights_ = found.weights
         self.raw_factors_, self.factors_ = found.raw_factors, found.factors
         self.objective_, self.method_, self.n_support_ = found.objective, found.origin, h
         self.exact_fit_: ExactFit | None = found.exact

@@ -344,4 +344,6 @@ class OGK(BaseScatter):
         self.d2_ = self.dist_ = self._distances(rows)
         level = _chi2(float(self.reweight), self.rank_) if self.reweight and self.rank_ else np.inf
         self.weights_ = self.d2_ <= level
+        if self.whitener_.rank < rows.shape[1]:  # a row off the subspace is far whatever its distance inside
+            self.weights_ &= ~self.whitener_.off_subspace(np.subtract(rows, self.location_, dtype=np.float64))
         return moments

@@ -356,6 +356,7 @@ def test_far_training_rows_are_new_rows():
     "settings",
     [
         {"reweight": 0.9},
+        {"correction": "asymptotic"},
         {"correction": None},
         {"assume_centered": True},
         {"method": "deterministic"},
@@ -416,6 +417,21 @@ def test_many_rows_are_simulated_with_fewer(monkeypatch):
     null, _ = fitted(RobustNull(n_fits=77), X)
     assert shapes == [(1000, 2)]
     np.testing.assert_allclose(null.new_dist_.isf(LEVELS), chi2_quantiles(2) * np.exp(0.02), rtol=1e-9)
+
+
+@pytest.mark.parametrize("reweight", [0.975, None])
+def test_the_simulated_correction_changes_no_p_value(reweight):
+    X = draw(50, 4)
+    plain, scatter = fitted(RobustNull(), X, reweight=reweight)
+    larger, other = fitted(RobustNull(), X, reweight=reweight, correction="simulated")
+    assert larger.source_ == "table"
+    assert (np.trace(other.covariance_) > 1.01 * np.trace(scatter.covariance_)) == (reweight is not None)
+    for kind in ("train_dist_", "new_dist_"):
+        np.testing.assert_allclose(
+            getattr(larger, kind).sf(other.mahalanobis(X)),
+            getattr(plain, kind).sf(scatter.mahalanobis(X)),
+            rtol=1e-6,
+        )
 
 
 def test_all_rows_without_reweighting_are_the_sample_covariance():
