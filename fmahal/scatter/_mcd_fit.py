@@ -259,22 +259,19 @@ def reweighted(X: FloatArray, raw: Estimate, options: Options) -> Estimate:
     assert options.reweight is not None
     bound = cutoff(p, options.reweight)
     support = weighting(raw.raw_d2, raw.raw_support, n, p, options)
-    found = moments(X, support, options.known)
-    if _is_flat(found, n):  # possible when rows of the subset fell to the other side of the cutoff
-        support = support | raw.raw_support
+    for kept in (support, support | raw.raw_support):  # the second when the rows within the cutoff are flat
+        support = kept
         found = moments(X, support, options.known)
-    factors = final_factors(n, p, h, bool(support.all()), options)
-    covariance = scaled(found, factors, options)
-    whitener = Whitener.from_covariance(covariance, n_samples=n)
+        factors = final_factors(n, p, h, bool(support.all()), options)
+        covariance = scaled(found, factors, options)
+        whitener = Whitener.from_covariance(covariance, n_samples=n)
+        if whitener.rank == p:
+            break
     d2 = squared(X, found.location, whitener)
     return replace(
         raw, location=found.location, covariance=covariance, whitener=whitener, support=support, d2=d2,
         weights=d2 < bound, factors=factors,
     )  # fmt: skip
-
-
-def _is_flat(found: Moments, n: int) -> bool:
-    return Whitener.from_covariance(found.scatter, n_samples=n).rank < len(found.location)
 
 
 def within(d2: FloatArray, p: int, share: float, options: Options) -> BoolArray:

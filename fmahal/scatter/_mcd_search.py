@@ -27,7 +27,7 @@ EPS = float(np.finfo(np.float64).eps)
 GROUP = 300  # rows of a group, as in the published algorithm; five a column where columns are many
 GROUPS = 5
 KEPT = 10  # candidates that go on from stage to stage
-SMALL = 600  # rows up to which every boundary row takes part in the exchange
+SMALL = 600  # rows up to which every boundary row takes part in the exchange, and three times as many candidates
 LARGE = 5000  # rows above which candidates that are behind after two steps are dropped
 LEADERS = 2
 LAST_TOL = EPS
@@ -87,6 +87,11 @@ class Problem:
     def shape(self) -> tuple[int, int]:
         """Rows and columns of the data."""
         return self.Zt.shape[1], self.Zt.shape[0]
+
+    @property
+    def kept(self) -> int:
+        """Number of candidates that go on from stage to stage."""
+        return 3 * KEPT if self.shape[0] <= SMALL else KEPT
 
     def sample(self, rows: np.ndarray) -> Problem:
         """Return the problem on some rows, with h in proportion."""
@@ -193,7 +198,7 @@ def _converge(problem: Problem, found: Solutions) -> Solutions:
     """Concentrate until every subset stays; of many candidates on many rows, the leaders after two steps."""
     if problem.shape[0] >= LARGE and len(found.logdets) > LEADERS:
         found = _best(problem, _concentrate(problem, found, 2), LEADERS)
-    return _best(problem, _concentrate(problem, found, MAX_STEPS), KEPT)
+    return _best(problem, _concentrate(problem, found, MAX_STEPS), problem.kept)
 
 
 def _random(problem: Problem, n_starts: int, rng: np.random.Generator) -> Solutions:
@@ -216,7 +221,7 @@ def _random(problem: Problem, n_starts: int, rng: np.random.Generator) -> Soluti
         logdets, means, scatters, statuses, normals,
     )  # fmt: skip
     kept = [
-        _best(problem, Solutions(*parts, np.zeros((starts, 0), np.int64)), KEPT)
+        _best(problem, Solutions(*parts, np.zeros((starts, 0), np.int64)), problem.kept)
         for parts in zip(logdets, means, scatters, statuses, normals, strict=True)
     ]
     best = Solutions(*(np.concatenate(parts) for parts in zip(*kept, strict=True)))
@@ -274,11 +279,11 @@ def _polish(problem: Problem, found: Solutions) -> Solutions:
     """Exchange descent of converged candidates."""
     n = problem.shape[0]
     cap, sweeps = (n, 100) if n <= SMALL else (24, 30 if n < LARGE else 3)
-    good = found.at(np.arange(len(found.logdets))[: KEPT if n < LARGE else 1])
+    good = found.at(np.arange(len(found.logdets))[: problem.kept if n < LARGE else 1])
     if n == problem.h or not good.logdets.size:
         return found
     descend_all(readonly(problem.Zt), problem.h, problem.ddof, sweeps, cap, problem.tol, *good)
-    return _best(problem, good, KEPT)
+    return _best(problem, good, problem.kept)
 
 
 # ---------------------------------------------------------------- methods

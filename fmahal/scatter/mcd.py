@@ -444,3 +444,10 @@ class MinCovDet(BaseScatter):
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool | np.bool_)
+
+
+@scatters.register(
+    "detmcd", "Minimum covariance determinant from deterministic starts", order=65, applies=_applies
+)
+def _deterministic(**parameters: Any) -> MinCovDet:
+    return MinCovDet(**({"method": "deterministic"} | parameters))

@@ -7,8 +7,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fmahal import ChiSquareNull, EmpiricalCovariance, MahalanobisDetector
+from fmahal import ChiSquareNull, EmpiricalCovariance, MahalanobisDetector, MinCovDet, RobustNull
+from fmahal.datasets import load_dataset
 from fmahal.exceptions import AmbiguousFitWarning, ExactFitWarning
+from fmahal.plotting._rows import judge
 from fmahal.report import _fit, detect_report
 
 
@@ -167,3 +169,33 @@ def test_a_fit_that_is_neither_says_nothing(no_plots):
         "exact_fit": None,
         "competing_fit": None,
     }
+
+
+@pytest.fixture(scope="module")
+def hbk():
+    X = load_dataset("hbk").data
+    return X, MahalanobisDetector(MinCovDet(random_state=0)).fit(X)
+
+
+def test_the_set_up_of_a_minimum_covariance_determinant(hbk, no_plots):
+    X, detector = hbk
+    text = text_of(detect_report(detector, X, title="t"))
+    assert "Subset h = 39 of 75 rows (52%)" in text
+    assert "log-determinant −1.04786" in text
+    assert "Correction factors raw 2.368 × 1.128, final 1.078 × 1.005 (consistency × small sample)" in text
+    assert "Rows behind the final estimate 61 of 75" in text
+    assert "RobustNull(), from a table of simulated fits at these settings" in text
+    assert "it comes from the simulated law for rows that took part in the fit" in text
+    assert "If no row were an outlier, about 0.75 would be flagged." in text
+
+
+@pytest.mark.parametrize(
+    ("method", "name"), [("cerioli", "law of Cerioli"), ("green-martin", "law of Green and Martin")]
+)
+def test_published_laws_keep_their_name_and_their_rule(hbk, no_plots, method, name):
+    X, _ = hbk
+    detector = MahalanobisDetector(MinCovDet(random_state=0), RobustNull(method)).fit(X)
+    text = text_of(detect_report(detector, X, title="t"))
+    assert f"If no row were an outlier and the {name} held, about 0.75 would be flagged." in text
+    flagged = judge(detector, X, alpha=0.2).flagged
+    assert flagged.tolist() == (detector.set_params(alpha=0.2).labels_ == -1).tolist()

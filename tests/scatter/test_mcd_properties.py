@@ -185,7 +185,9 @@ def adversarial(rng, n, p, kind):
 
 
 @pytest.mark.parametrize("distance", [1e3, 1e6, 1e9, 1e12])
-@pytest.mark.parametrize(("method", "p"), [("fast", 4), ("auto", 2), ("auto", 4), ("auto", 10), ("deterministic", 4)])
+@pytest.mark.parametrize(
+    ("method", "p"), [("fast", 4), ("auto", 2), ("auto", 4), ("auto", 10), ("deterministic", 4)]
+)
 def test_breakdown(method, p, distance):
     for seed in range(3):
         rng = np.random.default_rng(seed)
