@@ -68,7 +68,7 @@ def measure(n, p, fits, seed=0):
     return {"n": n, "p": p, "fits": fits, "laws": out}
 
 
-def line(n, p, rows, seconds):
+def line(n, p, rows, seconds, seed=0):
     """Measure one line of the table with as many fits as its rows and its time allow."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -76,19 +76,41 @@ def line(n, p, rows, seconds):
         start = time.perf_counter()
         measure(n, p, 8, seed=1)
         one = (time.perf_counter() - start) / 8
-        cell = measure(n, p, int(np.clip(min(rows / n, seconds / one), 100, 4000)))
+        cell = measure(n, p, int(np.clip(min(rows / n, seconds / one), 100, 4000)), seed)
     took = time.perf_counter() - start
     print(f"n = {n}, p = {p}: {cell['fits']} fits, {took:.1f} s, {cell['laws']['default']}", file=sys.stderr)
     return cell
 
 
-def run(rows, seconds, jobs):
-    """Measure all lines and store them with the versions of what they were measured with."""
+def pooled(old, new):
+    """Return the mean of two measurements of one line, weighted by their fits."""
+    share = np.array([old["fits"], new["fits"]]) / (old["fits"] + new["fits"])
+    laws = {}
+    for name in LAWS:
+        pair = [old["laws"][name], new["laws"][name]]
+        if None in pair:
+            laws[name] = None
+            continue
+        laws[name] = {kind: (share @ [law[kind] for law in pair]).tolist() for kind in ("train", "new")}
+        squares = np.tensordot(share**2, np.array([law["error"] for law in pair]) ** 2, axes=1)
+        laws[name]["error"] = np.sqrt(squares).tolist()
+    return {"n": old["n"], "p": old["p"], "fits": old["fits"] + new["fits"], "laws": laws}
+
+
+def run(rows, seconds, jobs, more):
+    """Measure all lines, or those with fewest rows once more, and store them with the versions in use."""
     import scipy
     import sklearn
 
     places = [(n, p) for p in COLUMNS for n in ROWS]
-    cells = Parallel(n_jobs=jobs)(delayed(line)(n, p, rows, seconds) for n, p in places)
+    if more:
+        stored = {(cell["n"], cell["p"]): cell for cell in json.loads(RESULTS.read_text())["cells"]}
+        again = [(n, p) for n, p in places if n <= 100]
+        found = Parallel(n_jobs=jobs)(delayed(line)(n, p, rows, seconds, more) for n, p in again)
+        stored |= {place: pooled(stored[place], cell) for place, cell in zip(again, found)}
+        cells = [stored[place] for place in places]
+    else:
+        cells = Parallel(n_jobs=jobs)(delayed(line)(n, p, rows, seconds) for n, p in places)
     machine = {"python": platform.python_version(), "numpy": np.__version__, "scipy": scipy.__version__}
     machine["scikit-learn"] = sklearn.__version__
     RESULTS.write_text(json.dumps({"levels": LEVELS, "machine": machine, "cells": cells}, indent=1) + "\n")
@@ -138,8 +160,11 @@ if __name__ == "__main__":
         "--rows", type=float, default=200_000, help="training rows simulated for a line (200000)"
     )
     parser.add_argument("--seconds", type=float, default=20.0, help="time for a line (20)")
+    parser.add_argument(
+        "--more", type=int, default=0, help="another seed: pool more fits for n <= 100 with the stored"
+    )
     parser.add_argument("--jobs", type=int, default=1, help="processes (1)")
     options = parser.parse_args()
     if options.what == "run":
-        run(options.rows, options.seconds, options.jobs)
+        run(options.rows, options.seconds, options.jobs, options.more)
     PAGE.write_text(rendered(PAGE.read_text()))

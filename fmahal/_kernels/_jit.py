@@ -19,7 +19,18 @@ from numba.core import config as _config
 _FLAGS = {"reassoc", "contract", "arcp", "nsz"}
 _CACHE = os.environ.get("FMAHAL_CACHE", "1").lower() not in {"0", "false", "off", "no"}
 SMALL = 20_000  # array entries below which waking a second thread costs more than it does
-_KERNEL_MODULES = ("quadform", "sequences", "regression", "lasso", "hierarchy", "nested", "scales", "wrapping", "exchange", "enumeration")
+_KERNEL_MODULES = (
+    "quadform",
+    "sequences",
+    "regression",
+    "lasso",
+    "hierarchy",
+    "nested",
+    "scales",
+    "wrapping",
+    "exchange",
+    "enumeration",
+)
 _warmups: list[Callable[[], None]] = []
 
 

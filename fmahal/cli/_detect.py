@@ -145,6 +145,8 @@ def _calibration(detector: Any, table: Table) -> str:
     name = law_name(detector.null_.train_dist_, detector.null_)
     n, p = table.X.shape
     exact = "--scatter empirical gives exact ones, " if n > p + 1 else ""
+    if getattr(detector.estimator_, "robust", False) and n > 2 * p:
+        exact = "--scatter mcd, robust too, has a law of its own, "
     return (
         f"The p-values are approximate: the {name} is not exact for {scatter}. "
         f"Read them as a ranking; {exact}--null chi2 silences this note."

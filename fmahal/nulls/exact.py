@@ -211,6 +211,8 @@ def _given_df(df: Any) -> float:
 
 
 def _rank(facts: ScatterFacts) -> int:
+    if facts.rank < 1 and facts.robust:
+        return 1  # most rows are one point, from which their distance is 0; the others are off the subspace
     if facts.rank < 1:
         raise RankDeficientError(
             f"All {facts.n_samples} training rows are equal (rank 0), so that every squared distance is zero "

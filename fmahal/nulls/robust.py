@@ -331,8 +331,11 @@ def is_mcd(scatter: Any) -> bool:
 
 
 def is_degenerate(scatter: Any, facts: ScatterFacts) -> bool:
-    """Tell whether the rows that made the estimate lie on a hyperplane."""
-    return getattr(scatter, "exact_fit_", None) is not None or facts.rank < np.asarray(scatter.location_).size
+    """Tell whether only some rows lie on the hyperplane of the fit; with all of them the law is that of the rank."""
+    plane = getattr(scatter, "exact_fit_", None)
+    if plane is not None:
+        return facts.rank == 0 or not bool(plane.rows.all())
+    return facts.rank < np.asarray(scatter.location_).size
 
 
 def chosen_by_auto(scatter: Any, facts: ScatterFacts) -> bool:
@@ -340,7 +343,7 @@ def chosen_by_auto(scatter: Any, facts: ScatterFacts) -> bool:
     if not (isinstance(scatter, BaseScatter) and is_mcd(scatter)) or is_degenerate(scatter, facts):
         return False
     n, p = facts.n_samples, facts.rank
-    return covers(n, p) or min(n, _largest(p)) * p**2 <= 4_000_000
+    return covers(n, p) or min(n, _largest(p)) * p**2 <= 500_000
 
 
 def _largest(p: int) -> int:

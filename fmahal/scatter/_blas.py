@@ -8,7 +8,9 @@ from functools import cache
 
 from threadpoolctl import ThreadpoolController
 
-_controller = cache(ThreadpoolController)  # finding the libraries costs milliseconds, setting them microseconds
+_controller = cache(
+    ThreadpoolController
+)  # finding the libraries costs milliseconds, setting them microseconds
 
 
 @contextmanager

@@ -159,7 +159,7 @@ def _shapes(Zt: FloatArray, kind: Scale) -> Iterator[FloatArray]:
     yield from _rank_shapes(Zt)
     sqnorms = np.einsum("ij,ij->j", Zt, Zt)
     yield (Zt * spatial_weights(sqnorms)) @ Zt.T
-    half = (n + 1) // 2
+    half = min(n, max((n + 1) // 2, p + 2))  # with fewer than p + 1 the null axes would be arbitrary
     near = np.take(Zt, np.sort(np.argpartition(sqnorms, half - 1)[:half]), axis=1)
     near -= near.mean(axis=1, keepdims=True)
     yield near @ near.T

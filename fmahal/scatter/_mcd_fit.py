@@ -376,4 +376,7 @@ def _exact(plane: Plane, scale: FloatArray, location: FloatArray, rows: BoolArra
     """Return the hyperplane in the units of the data."""
     normal = plane.normal / (scale / scale.min())
     normal = normal / np.linalg.norm(normal)
-    return ExactFit(normal, float(normal @ location), rows)
+    offset = float(normal @ location)
+    if abs(offset) <= 1e-12 * float(np.abs(normal) @ np.abs(location)):
+        offset = 0.0
+    return ExactFit(normal, offset, rows)

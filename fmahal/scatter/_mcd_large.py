@@ -114,7 +114,8 @@ def estimate_large(
         location, covariance = step.location, step.scatter
         if fall < SETTLED:
             break
-    assert found is not None and support is not None
+    assert found is not None
+    assert support is not None
     return _finish(X, found, support, reached, unit, sample.origin, options)
 
 

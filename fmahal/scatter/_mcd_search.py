@@ -27,7 +27,9 @@ EPS = float(np.finfo(np.float64).eps)
 GROUP = 300  # rows of a group, as in the published algorithm; five a column where columns are many
 GROUPS = 5
 KEPT = 10  # candidates that go on from stage to stage
-SMALL = 600  # rows up to which every boundary row takes part in the exchange, and three times as many candidates
+SMALL = (
+    600  # rows up to which every boundary row takes part in the exchange, and three times as many candidates
+)
 LARGE = 5000  # rows above which candidates that are behind after two steps are dropped
 LEADERS = 2
 LAST_TOL = EPS
@@ -187,7 +189,7 @@ def _best(problem: Problem, found: Solutions, count: int) -> Solutions:
 
 def _concentrate(problem: Problem, found: Solutions, steps: int) -> Solutions:
     """Concentrate candidates on the rows of `problem`, whose h may be another than before."""
-    count, p = found.means.shape
+    count = len(found.means)
     start = found._replace(subsets=np.zeros((count, problem.h), np.int64))
     taken = np.zeros(count, np.int64)
     concentrate_all(readonly(problem.Zt), problem.h, problem.ddof, steps, problem.tol, *start, taken)

@@ -309,7 +309,7 @@ class MinCovDet(BaseScatter):
         if h <= p or 2 * h < n - 1:
             raise ValueError(
                 f"support_fraction={fraction!r} gives subsets of h = {h} of {n} rows; h must be at least p + 1 = "
-                f"{p + 1} and half of the rows. Leave it None for h = {(n + p + 1) // 2}, or use MRCD."
+                f"{p + 1} and half of the rows. Leave it None for h = {(n + p + 1) // 2}."
             )
         return h
 
@@ -350,6 +350,7 @@ class MinCovDet(BaseScatter):
         """Warn at the line that called `fit`."""
         if self.exact_fit_ is not None:
             plane = self.exact_fit_
+            held = int(plane.rows.sum())
             names = self._names()
             terms = [
                 f"{value:+.4g} {names[j] if names is not None else f'x{j}'}"
@@ -357,11 +358,14 @@ class MinCovDet(BaseScatter):
                 if abs(value) > 1e-8
             ]
             shown = " ".join(terms[:6]) + (" ..." if len(terms) > 6 else "")
+            where = (
+                f"lie on the hyperplane {shown} = {plane.offset:.6g}" if self.rank_ else "are the same point"
+            )
             warnings.warn(
-                f"{int(plane.rows.sum())} of {n} rows lie on the hyperplane {shown} = {plane.offset:.6g}: their "
-                "determinant is zero. Usual causes are constant, duplicated or coded columns, sums of columns, and "
-                f"repeated rows. Distances are measured inside ({self.rank_} dimensions); rows off it have a residual "
-                "and weight 0. Drop such a column if it carries no information.",
+                f"{held} of {n} rows {where}: their determinant is zero. Usual causes are constant, duplicated or "
+                "coded columns, sums of columns, and repeated rows. Distances are measured inside "
+                f"({self.rank_} dimensions); rows off it have a residual and weight 0. Drop such a column if it "
+                "carries no information.",
                 ExactFitWarning,
                 stacklevel=3,
             )

@@ -52,7 +52,9 @@ def test_rows_off_the_subspace_have_no_weight(estimator):
         assert np.linalg.matrix_rank(fitted.covariance_, tol=1e-14) == fitted.rank_
 
 
-@pytest.mark.parametrize(("n", "p", "share", "far"), [(400, 20, 0.3, 1e8), (500, 40, 0.2, 1e8), (300, 10, 0.45, 1e9)])
+@pytest.mark.parametrize(
+    ("n", "p", "share", "far"), [(400, 20, 0.3, 1e8), (500, 40, 0.2, 1e8), (300, 10, 0.45, 1e9)]
+)
 def test_far_rows_leave_the_fast_method_a_start(n, p, share, far):
     X = np.random.default_rng(1).normal(size=(n, p))
     bad = np.arange(n) < share * n
