@@ -95,7 +95,7 @@ def test_parameters_reach_the_scatter_and_bad_ones_are_refused(run, refused):
     message = refused("detect", "hbk", "--scatter", "mcd", "--set", "support_fraction=75")
     assert "support_fraction" in message
     assert "75" in message
-    message = refused("detect", "hbk", "--scatter", "mcd", "--set", "meethod=fast")
+    message = refused("detect", "hbk", "--scatter", "mcd", "--set", "metthod=fast")
     assert "Did you mean 'method'?" in message
     message = refused("detect", "hbk", "--scatter", "mcd", "--set", "method=quick")
     assert "deterministic" in message
