@@ -30,6 +30,7 @@ KEPT = 10  # candidates that go on from stage to stage
 SMALL = (
     600  # rows up to which every boundary row takes part in the exchange, and three times as many candidates
 )
+POLISHED = 4  # candidates that end in exchange descent with more rows than that
 LARGE = 5000  # rows above which candidates that are behind after two steps are dropped
 LEADERS = 2
 LAST_TOL = EPS
@@ -281,7 +282,9 @@ def _polish(problem: Problem, found: Solutions) -> Solutions:
     """Exchange descent of converged candidates."""
     n = problem.shape[0]
     cap, sweeps = (n, 100) if n <= SMALL else (24, 30 if n < LARGE else 3)
-    good = found.at(np.arange(len(found.logdets))[: problem.kept if n < LARGE else 1])
+    good = found.at(
+        np.arange(len(found.logdets))[: problem.kept if n <= SMALL else (POLISHED if n < LARGE else 1)]
+    )
     if n == problem.h or not good.logdets.size:
         return found
     descend_all(readonly(problem.Zt), problem.h, problem.ddof, sweeps, cap, problem.tol, *good)
