@@ -38,8 +38,8 @@ def fits_needed(n: int) -> int:
 
 
 def _applies(scatter_name: str, n: int, p: int) -> str | None:
-    if scatter_name != "mcd":
-        return "the laws are those of the minimum covariance determinant, scatter 'mcd'"
+    if scatter_name not in ("mcd", "detmcd"):
+        return "the laws are those of the minimum covariance determinant, scatters 'mcd' and 'detmcd'"
     return None
 
 

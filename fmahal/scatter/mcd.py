@@ -451,7 +451,7 @@ def _is_number(value: Any) -> bool:
 
 
 @scatters.register(
-    "detmcd", "Minimum covariance determinant from deterministic starts", order=65, applies=_applies
+    "detmcd", "Minimum covariance determinant from deterministic starts", order=61, applies=_applies
 )
 def _deterministic(**parameters: Any) -> MinCovDet:
     return MinCovDet(**({"method": "deterministic"} | parameters))
