@@ -39,7 +39,7 @@ def fits_needed(n: int) -> int:
 
 def _applies(scatter_name: str, n: int, p: int) -> str | None:
     if scatter_name not in ("mcd", "detmcd"):
-        return "the laws are those of the minimum covariance determinant, scatters 'mcd' and 'detmcd'"
+        return "the laws are those of the minimum covariance determinant, scatter 'mcd' or 'detmcd'"
     return None
 
 

@@ -258,7 +258,7 @@ def test_the_calibration_note_is_short_and_comes_after_the_table(csv_file, capfd
     lines = capfd.readouterr().out.splitlines()
     assert lines[-1] == (
         "note: The p-values are approximate: the chi-square law is not exact for OGK. Read them as a ranking; "
-        "--scatter empirical gives exact ones, --null chi2 silences this note."
+        "--scatter mcd, robust too, has a law of its own, --null chi2 silences this note."
     )
     assert sum(line.startswith("note:") for line in lines) == 1
 
