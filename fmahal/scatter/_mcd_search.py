@@ -376,7 +376,7 @@ def _enumerate(problem: Problem, solutions: dict[str, Solutions]) -> Subset | Pl
         readonly(Zt), readonly(check.subsets), problem.ddof, problem.tol,
         check.logdets, check.means, check.scatters, check.statuses, check.normals,
     )  # fmt: skip
-    if check.statuses[0] == SINGULAR and (plane := problem.plane(check)) is None:
+    if check.statuses[0] == SINGULAR and problem.plane(check) is None:
         return first  # far rows took the digits of this subset: it only looks flat
     return problem.plane(check) or Subset(rows, "exact")
 
