@@ -376,9 +376,11 @@ def _enumerate(problem: Problem, solutions: dict[str, Solutions]) -> Subset | Pl
         readonly(Zt), readonly(check.subsets), problem.ddof, problem.tol,
         check.logdets, check.means, check.scatters, check.statuses, check.normals,
     )  # fmt: skip
-    if check.statuses[0] == SINGULAR and problem.plane(check) is None:
-        return first  # far rows took the digits of this subset: it only looks flat
-    return problem.plane(check) or Subset(rows, "exact")
+    if check.statuses[0] == SINGULAR:
+        return (
+            problem.plane(check) or first
+        )  # without a hyperplane far rows took the digits: it only looks flat
+    return Subset(rows, "exact")
 
 
 def univariate(x: FloatArray, h: int, known: bool) -> np.ndarray:
