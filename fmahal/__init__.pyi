@@ -13,9 +13,14 @@ from .exceptions import OutsideSubspaceError as OutsideSubspaceError
 from .exceptions import RankDeficientError as RankDeficientError
 from .exceptions import RankDeficientWarning as RankDeficientWarning
 from .models import MahalanobisDetector as MahalanobisDetector
+from .nulls import BootstrapNull as BootstrapNull
 from .nulls import ChiSquareNull as ChiSquareNull
+from .nulls import ConformalNull as ConformalNull
+from .nulls import EmpiricalNull as EmpiricalNull
 from .nulls import NormalTheoryNull as NormalTheoryNull
 from .nulls import RobustNull as RobustNull
+from .nulls import WeightedChiSquareNull as WeightedChiSquareNull
+from .nulls import fdr as fdr
 from .plotting import DistanceDistanceDisplay as DistanceDistanceDisplay
 from .plotting import DistanceQQDisplay as DistanceQQDisplay
 from .plotting import ToleranceEllipseDisplay as ToleranceEllipseDisplay

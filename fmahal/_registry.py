@@ -5,6 +5,7 @@ An estimator registers itself where it is defined; nothing that lists them has t
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from inspect import signature
 from typing import Any
 
 
@@ -26,7 +27,8 @@ class Entry:
         ``applies(n, p)`` (scatters) or ``applies(scatter_name, n, p)`` (nulls): None when the entry can be
         used on n rows and p columns, else the reason why not, as text.
     cost : callable or None
-        ``cost(n, p)``: the number of estimator refits that the entry needs (nulls), with `quick` parameters.
+        ``cost(n, p)``, or ``cost(n, p, scatter_name)`` where it depends on the scatter: the number of estimator
+        refits that the entry needs (nulls), with `quick` parameters.
     quick : dict
         Parameters that comparisons set, so that many pairs finish soon: fewer replicates, for example.
     """
@@ -38,6 +40,13 @@ class Entry:
     applies: Callable[..., str | None] = field(default=lambda *args: None)
     cost: Callable[..., float] | None = None
     quick: dict[str, Any] = field(default_factory=dict)
+
+    def refits(self, n: int, p: int, scatter_name: str) -> float:
+        """Return the predicted cost on n rows and p columns, in refits of a scatter; 0 when it is not known."""
+        if self.cost is None:
+            return 0
+        named = len(signature(self.cost).parameters) > 2
+        return self.cost(n, p, scatter_name) if named else self.cost(n, p)
 
 
 class Registry:

@@ -9,7 +9,7 @@ import pytest
 import fmahal
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGES = ("migration.md", "robust_family.md")
+PAGES = ("migration.md", "robust_family.md", "nulls.md")
 TEXTS = {page: (DOCS / page).read_text(encoding="utf-8") for page in PAGES if (DOCS / page).is_file()}
 BLOCKS = [
     (page, k, block)

@@ -30,6 +30,10 @@ _KERNEL_MODULES = (
     "wrapping",
     "exchange",
     "enumeration",
+    "counter",
+    "resampling",
+    "resampling_dual",
+    "robust_resampling",
 )
 _warmups: list[Callable[[], None]] = []
 

@@ -22,6 +22,7 @@ _FALSE_ALARMS = (
     "at level {alpha:g} about {share} if the law held"
 )
 _FIT_TIME = "fit time: one fit, distances and p-values, with one BLAS thread; the median of three where it is under 3 s"
+_RANKS = "{}: the rows are ranked among themselves, so that no more than the level can be flagged, whatever the data"
 _AUTO = "*: the null that 'auto' picks for this scatter"
 
 
@@ -31,11 +32,12 @@ def run_compare(options: argparse.Namespace) -> int:
     if not options.budget >= 0:
         raise ValueError(f"--budget takes seconds, at least 0; got {options.budget:g}.")
     settings = _params.parse_settings(options.set)
+    null_settings = _params.parse_settings(options.null_set, "--null-set")
     _write.check_output(options.out, "--out")
     check_report(options.report)
     options.file = options.file or DEFAULT_DATASET
     table = read(options)
-    plan = _plan(options, settings, table)
+    plan = _plan(options, settings, null_settings, table)
     with _console.Progress(total=len(plan.scatters)) as progress:
         progress.say("loading")
         warm(plan.scatters, wide=table.X.shape[0] <= table.X.shape[1])
@@ -47,13 +49,23 @@ def run_compare(options: argparse.Namespace) -> int:
     return 130 if result.interrupted else 0
 
 
-def _plan(options: argparse.Namespace, settings: dict[str, Any], table: Table) -> Plan:
+def _plan(
+    options: argparse.Namespace, settings: dict[str, Any], null_settings: dict[str, Any], table: Table
+) -> Plan:
     scatters, nulls = _params.registered()
     scatter_names = _params.check_names(scatters, options.scatter, "--scatter")
     null_names = _params.check_names(nulls, options.null, "--null")
     _params.known_to(settings, scatter_names)
+    _params.known_to(null_settings, null_names, nulls, "--null-set")
     return Plan(
-        table.X, scatter_names, null_names, options.alpha, options.budget, settings, outliers=table.outliers
+        table.X,
+        scatter_names,
+        null_names,
+        options.alpha,
+        options.budget,
+        settings,
+        outliers=table.outliers,
+        null_settings=null_settings,
     )
 
 
@@ -80,6 +92,7 @@ def record(pair: Pair) -> dict[str, Any]:
         "scatter": pair.scatter,
         "null": pair.null,
         "auto": pair.auto,
+        "configured": pair.configured or None,
         "status": "ok" if pair.ran else "failed" if pair.failed else "skipped",
         "reason": pair.reason or None,
         "fit_seconds": pair.seconds if pair.ran else None,
@@ -134,11 +147,24 @@ def _notes(options: argparse.Namespace, table: Table, result: Comparison) -> lis
         notes.append(_AGREEMENT)
     if any(pair.auroc is not None for pair in result.ran):
         notes.append(_FALSE_ALARMS.format(alpha=options.alpha, share=_console.percent(options.alpha)))
+    ranking = dict.fromkeys(pair.null for pair in result.ran if pair.ranks)
+    if ranking:
+        notes.append(_RANKS.format(" and ".join(ranking)))
     if any(pair.auto for pair in result.ran):
         notes.append(_AUTO)
+        notes += _configured(result)
     if result.interrupted:
         notes.append("interrupted: the table holds what was finished")
     return notes
+
+
+def _configured(result: Comparison) -> list[str]:
+    """Return how auto sets the nulls that it picks where that is not as their names do here, each once."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for pair in result.ran:
+        if pair.configured:
+            groups.setdefault((pair.null, pair.configured), []).append(pair.scatter)
+    return [f"{null} * of {', '.join(names)}: {made}" for (null, made), names in groups.items()]
 
 
 def _report(options: argparse.Namespace, table: Table, result: Comparison, rows: list[dict[str, Any]]) -> str:

@@ -24,14 +24,19 @@ def run_detect(options: argparse.Namespace) -> int:
     """Fit a detector to the table, show its outliers, write scores and report."""
     _params.check_alpha(options.alpha)
     settings = _params.parse_settings(options.set)
+    null_settings = _params.parse_settings(options.null_set, "--null-set")
     _write.check_output(options.out, "--out")
     check_report(options.report)
     table = read(options)
-    detector = _build(options, settings, table)
+    from . import _nulls
+
     start = time.perf_counter()
     with _console.Progress() as progress, _blas_threads(table.X):
+        detector = _build(options, settings, table)
+        detector.null = _nulls.make_null(options.null, null_settings, options.alpha, progress.say)
         progress.say(f"fitting {table.X.shape[0]} rows x {table.X.shape[1]} columns")
         detector.fit(table.X)
+        _nulls.forget_listener(detector)
         _in_shell_words(options, detector, table)
         took = time.perf_counter() - start
         progress.say("explaining outliers")
@@ -113,34 +118,39 @@ def _build(options: argparse.Namespace, settings: dict[str, Any], table: Table) 
         estimator = default_estimator(n, p) if settings else None
         if estimator is not None:
             _params.apply_settings(estimator, settings, type(estimator).__name__)
-    null = options.null if options.null == "auto" else _params.seeded(nulls[options.null])
-    return MahalanobisDetector(estimator, null, alpha=options.alpha, simultaneous=options.simultaneous)
+    return MahalanobisDetector(estimator, alpha=options.alpha, simultaneous=options.simultaneous)
 
 
 def _in_shell_words(options: argparse.Namespace, detector: Any, table: Table) -> None:
     """Say again, in words of the shell and names of the table, what was warned about the results."""
     from ..exceptions import AmbiguousFitWarning, CalibrationWarning, ExactFitWarning
     from ..report import _fit
+    from . import _nulls
 
     said = {
-        ExactFitWarning: lambda: _fit.exact_fit_text(detector, table.names, table.row_labels, table.X),
-        AmbiguousFitWarning: lambda: _fit.alternative_text(detector, table.row_labels, _fit.shell_setting),
-        CalibrationWarning: lambda: _calibration(detector, table),
+        ExactFitWarning: lambda _: _fit.exact_fit_text(detector, table.names, table.row_labels, table.X),
+        AmbiguousFitWarning: lambda _: _fit.alternative_text(detector, table.row_labels, _fit.shell_setting),
+        CalibrationWarning: lambda text: _calibration(detector, table, text),
     }
     notes: dict[str, Any] = {}
     for text, category in options.notes.deferred:
-        words = next((word for kind, word in said.items() if issubclass(category, kind)), lambda: None)
-        notes.setdefault(words() or text, category)
-    text = _fit.complement_text(detector, detector.labels_ == -1)
-    if text is not None:
-        notes[text] = CalibrationWarning
+        words = next((word for kind, word in said.items() if issubclass(category, kind)), lambda _: None)
+        notes.setdefault(words(text) or text, category)
+    for text in (_fit.complement_text(detector, detector.labels_ == -1), _nulls.too_few_note(detector)):
+        if text is not None:
+            notes[text] = CalibrationWarning
     options.notes.deferred[:] = notes.items()
 
 
-def _calibration(detector: Any, table: Table) -> str:
-    """Return the warning that the p-values are approximate in two short sentences."""
+def _calibration(detector: Any, table: Table, said: str) -> str:
+    """Return in words of the shell why p-values are approximate, in short where auto found only chi-square."""
+    from ..nulls import ChiSquareNull
     from ..report._law import law_name
+    from ._nulls import in_shell_words, too_few_note
 
+    if type(detector.null_) is not ChiSquareNull:
+        out_of_reach = "No row can be" in said or "too few for level" in said
+        return (too_few_note(detector) if out_of_reach else None) or in_shell_words(said)
     scatter = type(detector.estimator_).__name__
     name = law_name(detector.null_.train_dist_, detector.null_)
     n, p = table.X.shape
@@ -156,15 +166,18 @@ def _calibration(detector: Any, table: Table) -> str:
 def top_columns(
     detector: Any, X: FloatArray, names: list[str], *, adding: bool = False
 ) -> list[list[tuple[str, float]]]:
-    """Return for each row the three largest contributions to its squared distance, as signed shares of it.
+    """Return for each training row the three largest contributions to its squared distance, as signed shares of it.
 
     Shares may exceed one, since other columns may take something away. The largest are those by absolute
     value, or with `adding` those that add most, of which only positive ones are listed.
     """
+    from ..plotting._rows import contributions
+
     result: list[list[tuple[str, float]]] = []
     chunk = max(1, _CHUNK_CELLS // X.shape[1])
     for start in range(0, X.shape[0], chunk):
-        parts = detector.contributions(X[start : start + chunk])
+        block = X[start : start + chunk]
+        parts = contributions(detector, block, np.ones(len(block)))  # only shares are wanted
         k = min(_TOP_COLUMNS, parts.shape[1])
         size = parts if adding else np.abs(parts)
         best = np.argpartition(-size, k - 1, axis=1)[:, :k]
@@ -203,10 +216,13 @@ def _scores(detector: Any, table: Table) -> dict[str, Any]:
 def _report(options: argparse.Namespace, detector: Any, table: Table) -> str:
     from ..exceptions import AmbiguousFitWarning, CalibrationWarning, ExactFitWarning
     from ..report import detect_report
+    from ..report._law import is_resampled
 
-    # the report finds out about these by itself
+    # The report finds out about these by itself, but would have to resample again to hear what a resampled law said.
     own = AmbiguousFitWarning | CalibrationWarning | ExactFitWarning
     notes = [text for text, kind in options.notes.items() if not issubclass(kind, own)]
+    if is_resampled(detector.null_):
+        notes += [text for text, kind in options.notes.deferred if issubclass(kind, CalibrationWarning)]
     return detect_report(
         detector,
         table.X,
@@ -247,6 +263,7 @@ def _record(
 ) -> dict[str, Any]:
     from ..report import _fit
     from ..report._law import off_subspace
+    from . import _nulls
 
     rows = [i for i in order if detector.labels_[i] == -1]
     off = off_subspace(detector, detector.d2_, detector.pvalues_, detector.null_.train_dist_)
@@ -255,7 +272,7 @@ def _record(
         {
             "row": int(i) + 1,
             "name": table.row_names[i] if table.row_names else None,
-            "d2": float(detector.d2_[i]),
+            "d2": _nulls.finite(detector.d2_[i]),
             "pvalue": float(detector.pvalues_[i]),
             "off_subspace": bool(off[i]),
             "top_columns": dict(cause),
@@ -265,6 +282,7 @@ def _record(
     numbers = _fit.fit_numbers(detector, table.names, table.X)
     return (
         _facts(options, detector, table)
+        | _nulls.numbers(detector)
         | numbers
         | {
             "seconds": took,
@@ -277,12 +295,13 @@ def _record(
 
 
 def _show(options: argparse.Namespace, detector: Any, table: Table, order: np.ndarray, took: float) -> None:
+    from ..report._law import judges_together
+    from . import _nulls
+
     facts = _facts(options, detector, table)
     n = facts["rows"]
     screen = _console.console()
-    cutoff = np.asarray(detector.train_cutoff_)
-    where = f", squared distance above {float(cutoff):.4g}" if cutoff.ndim == 0 else ""
-    scope = "for any of the rows" if options.simultaneous else "for each row"
+    scope = "for any of the rows" if judges_together(detector) else "for each row"
     lines = [
         f"{table.source}: {plural(n, 'row')}, {plural(facts['columns'], 'column')}, "
         f"fitted in {_console.seconds(took)}",
@@ -290,14 +309,15 @@ def _show(options: argparse.Namespace, detector: Any, table: Table, order: np.nd
         f"scatter  {facts['scatter']}{'' if options.scatter else ' (default)'}",
         *_subset(facts),
         f"null     {facts['null']}{' (picked by auto)' if options.null == 'auto' else ''}",
-        f"level    {options.alpha:g} {scope}{where}",
+        f"level    {_nulls.level(detector):g} {scope}{_nulls.cutoff_words(detector)}",
+        *_nulls.distance_words(detector),
     ]
     for line in lines:
         screen.print(line, markup=False, soft_wrap=True)
     shown = order[: min(options.top, n)]
     if shown.size:
         _console.show(screen, _top_table(detector, table, shown))
-    screen.print(_summary(options, detector, facts), markup=False)
+    screen.print(_summary(detector, facts), markup=False)
     if facts["flagged"] > shown.size and options.out is None:
         screen.print("--top K shows more rows, --out FILE.csv writes the scores of all.", markup=False)
     for path, what in ((options.out, "scores"), (options.report, "report")):
@@ -311,19 +331,12 @@ def _subset(facts: dict[str, Any]) -> list[str]:
     return [] if h is None else [f"subset   {h} of {plural(n, 'row')} ({_console.percent(h / n)})"]
 
 
-def _summary(options: argparse.Namespace, detector: Any, facts: dict[str, Any]) -> str:
+def _summary(detector: Any, facts: dict[str, Any]) -> str:
     """Return how many rows are flagged, how many by chance, and how many of the known outliers."""
-    from ..report._law import law_is_exact, law_name
+    from . import _nulls
 
     n, flagged = facts["rows"], facts["flagged"]
-    if law_is_exact(detector):
-        condition = "if no row were an outlier"
-    else:
-        condition = f"if the {law_name(detector.null_.train_dist_, detector.null_)} held"
-    if options.simultaneous:
-        meaning = f"any false alarm has probability {options.alpha:.2g} {condition}"
-    else:
-        meaning = f"{_count(n * facts['level'])} expected {condition}"
+    meaning = _nulls.expectation(detector)
     text = f"{flagged} of {plural(n, 'row')} flagged ({_console.percent(flagged / n)}); {meaning}."
     if "known_outliers" in facts:
         hits, known = facts["known_outliers_flagged"], facts["known_outliers"]
@@ -334,16 +347,14 @@ def _summary(options: argparse.Namespace, detector: Any, facts: dict[str, Any]) 
     return text
 
 
-def _count(value: float) -> str:
-    return f"{value:.0f}" if value >= 10 else f"{value:.2g}"
-
-
 def _top_table(detector: Any, table: Table, shown: np.ndarray) -> Any:
     from rich.text import Text
 
-    from ..report._law import off_subspace
+    from ..report._law import is_bounded, off_subspace
 
-    off = off_subspace(detector, detector.d2_, detector.pvalues_, detector.null_.train_dist_)
+    law = detector.null_.train_dist_
+    off = off_subspace(detector, detector.d2_, detector.pvalues_, law)
+    bounded = is_bounded(law, detector.d2_)
     headings: list[Any] = [
         ("row", "right"),
         ("d2", "right"),
@@ -359,7 +370,7 @@ def _top_table(detector: Any, table: Table, shown: np.ndarray) -> Any:
         cells: list[Any] = [
             int(i) + 1,
             _console.distance(detector.d2_[i]),
-            "0" if off[i] else _console.pvalue(detector.pvalues_[i]),
+            "0" if off[i] else f"{'<=' if bounded[i] else ''}{_console.pvalue(detector.pvalues_[i])}",
         ]
         label = Text("outlier", style="bold red") if bad else Text("regular")
         cells.append(label + Text(", off the subspace") if off[i] else label)

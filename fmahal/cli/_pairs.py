@@ -14,20 +14,27 @@ import numpy as np
 from .._registry import Entry, nulls, scatters
 from .._typing import FloatArray
 from ..exceptions import CalibrationWarning
-from ._params import seeded
+from ._params import parameters, seeded
 
 _REPEAT_BELOW = 3.0  # seconds; shorter runs are timed three times, since the first one may meet cold caches
+_REPEAT_NULL_BELOW = 0.3  # seconds; resampling many replicates is an average of its own
 
 
 @dataclass
 class Pair:
-    """One scatter with one null on the training rows; `reason` is set when it was not run or failed."""
+    """One scatter with one null on the training rows; `reason` is set when it was not run or failed.
+
+    `configured` holds the null with its parameters where ``auto`` gives it others than its name alone does; `ranks`
+    tells whether it ranks the rows among themselves.
+    """
 
     scatter: str
     null: str
     reason: str = ""
     failed: bool = False
     auto: bool = False
+    configured: str = ""
+    ranks: bool = False
     seconds: float = np.nan
     flagged: np.ndarray | None = None
     agreement: float | None = None
@@ -74,6 +81,7 @@ class Plan:
     budget: float
     settings: dict[str, Any]
     outliers: np.ndarray | None = None
+    null_settings: dict[str, Any] = field(default_factory=dict)
 
 
 def compare(plan: Plan, say: Callable[[str], None], step: Callable[[], None]) -> Comparison:
@@ -93,6 +101,7 @@ def compare(plan: Plan, say: Callable[[str], None], step: Callable[[], None]) ->
                 step()
     except KeyboardInterrupt:
         result.interrupted = True
+        result.pairs = [pair for pair in result.pairs if pair.ran or pair.reason]  # not the unfinished one
     _measure_agreement(result)
     return result
 
@@ -109,12 +118,42 @@ def _one_scatter(name: str, plan: Plan, result: Comparison, say: Callable[[str],
     except Exception as error:
         result.pairs.append(Pair(name, "", _failure(error), failed=True))
         return
-    picked = _auto_pick(estimator, plan.X)
+    picked, chosen = _auto_pick(estimator, plan)
     for entry in (nulls[null] for null in plan.nulls if null != "auto"):
-        say(f"{name} x {entry.name}")
+        what = f"{name} x {entry.name}"
+        say(what)
         pair = Pair(name, entry.name, auto=entry.name == picked)
         result.pairs.append(pair)
-        _one_pair(pair, entry, estimator, d2, off, took, plan)
+        null = _made(entry, chosen if pair.auto else None, plan)
+        pair.configured = _configured(null, entry) if pair.auto else ""
+        watched = _watched(null, what, say)
+        _one_pair(pair, entry, watched, estimator, d2, off, took, plan)
+
+
+def _watched(null: Any, what: str, say: Callable[[str], None]) -> Any:
+    from ._nulls import listened, listener
+
+    return listened(null, listener(lambda text: say(f"{what}: {text}")))
+
+
+def _made(entry: Entry, chosen: Any, plan: Plan) -> Any:
+    """Return the unfitted null of an entry with quick parameters, those that ``auto`` chose, and those of the user."""
+    null = seeded(entry, quick=True)
+    if chosen is not None:
+        usual = seeded(entry).get_params(deep=False)
+        null.set_params(
+            **{key: value for key, value in chosen.get_params(deep=False).items() if value != usual.get(key)}
+        )
+    known = parameters(null)
+    return null.set_params(**{key: value for key, value in plan.null_settings.items() if key in known})
+
+
+def _configured(null: Any, entry: Entry) -> str:
+    """Return the null with its parameters where they are not those that its name gives here, else nothing."""
+    usual = seeded(entry, quick=True).get_params(deep=False)
+    return (
+        repr(null) if any(value != usual[key] for key, value in null.get_params(deep=False).items()) else ""
+    )
 
 
 def _timed_fit(name: str, plan: Plan) -> tuple[Any, FloatArray, float]:
@@ -134,10 +173,10 @@ def _timed_fit(name: str, plan: Plan) -> tuple[Any, FloatArray, float]:
     return estimator, d2, took
 
 
-def _timed(run: Callable[[], tuple[Any, float]]) -> tuple[Any, float]:
-    """Return the result of `run` and its time, the median of three where the first took under three seconds."""
+def _timed(run: Callable[[], tuple[Any, float]], below: float = _REPEAT_BELOW) -> tuple[Any, float]:
+    """Return the result of `run` and its time, the median of three where the first took less than `below` seconds."""
     result, took = run()
-    if took < _REPEAT_BELOW:
+    if took < below:
         took = float(np.median([took, run()[1], run()[1]]))
     return result, took
 
@@ -168,44 +207,50 @@ def _off_subspace(estimator: Any, X: FloatArray) -> np.ndarray | None:
     return None if subspace is None else subspace.off_subspace(X - estimator.location_)
 
 
-def _auto_pick(estimator: Any, X: FloatArray) -> str | None:
-    """Return the registered name of the null that ``auto`` means for this estimator."""
+def _auto_pick(estimator: Any, plan: Plan) -> tuple[str | None, Any]:
+    """Return the null that ``auto`` means for this estimator, its registered name first."""
     from ..nulls import select_null
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            chosen = select_null(estimator, X)
+            chosen = select_null(estimator, plan.X, alpha=plan.alpha)
     except ValueError:
-        return None
-    return next(
-        (entry.name for entry in nulls if entry.name != "auto" and entry.factory is type(chosen)), None
-    )
+        return None, None
+    names = (entry.name for entry in nulls if entry.name != "auto" and entry.factory is type(chosen))
+    return next(names, None), chosen
 
 
 def _one_pair(
-    pair: Pair, entry: Entry, estimator: Any, d2: FloatArray, off: np.ndarray | None, took: float, plan: Plan
+    pair: Pair,
+    entry: Entry,
+    null: Any,
+    estimator: Any,
+    d2: FloatArray,
+    off: np.ndarray | None,
+    took: float,
+    plan: Plan,
 ) -> None:
     n, p = plan.X.shape
     pair.reason = entry.applies(pair.scatter, n, p) or ""
     if pair.reason:
         return
-    refits = entry.cost(n, p) if entry.cost is not None else 0
+    refits = _predicted(entry, null, pair.scatter, n, p)
     if refits * took > plan.budget:
-        estimate = f"{_duration(refits * took)} ({refits:g} refits)"
+        estimate = f"{_duration(refits * took)} ({refits:.4g} refits)"
         pair.reason = f"predicted to take {estimate}, above --budget {plan.budget:g} s"
         return
 
     def judge() -> tuple[tuple[Any, FloatArray, np.ndarray], float]:
         start = time.perf_counter()
-        null = seeded(entry, quick=True).fit(estimator, plan.X, d2)
-        own = np.asarray(getattr(null, "train_d2_", d2))  # a law may measure from an estimate of its own
-        pvalues = np.array(null.train_dist_.sf(own), dtype=np.float64)
-        return (null, own, pvalues), time.perf_counter() - start
+        fitted = null.fit(estimator, plan.X, d2)
+        own = np.asarray(getattr(fitted, "train_d2_", d2))  # a law may measure from an estimate of its own
+        pvalues = np.array(fitted.train_dist_.sf(own), dtype=np.float64)
+        return (fitted, own, pvalues), time.perf_counter() - start
 
     try:
         with _prefixed_notes(f"{pair.scatter} x {entry.name}"):
-            (null, score, pvalues), more = _timed(judge)
+            (null, score, pvalues), more = _timed(judge, _REPEAT_NULL_BELOW)
             pair.seconds = took + more
     except Exception as error:
         pair.reason, pair.failed = _failure(error), True
@@ -213,11 +258,21 @@ def _one_pair(
     if off is not None:
         pvalues[off] = 0.0
         score = np.where(off, np.inf, score)
-    pair.flagged = null.flags(pvalues, plan.alpha) if hasattr(null, "flags") else pvalues <= plan.alpha
+    pair.ranks = bool(getattr(null.train_dist_, "itself", False))
+    level = getattr(null, "level_", plan.alpha)
+    pair.flagged = null.flags(pvalues, level) if hasattr(null, "flags") else pvalues <= level
     if plan.outliers is not None:
         pair.auroc = auroc(score, plan.outliers)
         pair.found = _mean(pair.flagged[plan.outliers])
         pair.false_alarms = _mean(pair.flagged[~plan.outliers])
+
+
+def _predicted(entry: Entry, null: Any, scatter_name: str, n: int, p: int) -> float:
+    """Return how many refits a null will need; of the registered number with as many replicates as it has."""
+    refits, usual = entry.refits(n, p, scatter_name), seeded(entry, quick=True)
+    if hasattr(null, "n_resamples"):
+        refits *= null.n_resamples / usual.n_resamples
+    return refits
 
 
 def _mean(flagged: np.ndarray) -> float | None:

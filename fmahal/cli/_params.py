@@ -42,7 +42,7 @@ def check_alpha(alpha: float) -> float:
     return alpha
 
 
-def parse_settings(items: Sequence[str]) -> dict[str, Any]:
+def parse_settings(items: Sequence[str], option: str = "--set") -> dict[str, Any]:
     """Turn ``["shrinkage=0.1", "location=median"]`` into a dictionary.
 
     Values are Python literals (numbers, True, None, tuples, quoted text); anything else is text.
@@ -52,7 +52,8 @@ def parse_settings(items: Sequence[str]) -> dict[str, Any]:
         key, equals, value = item.partition("=")
         key = key.strip()
         if not equals or not key:
-            raise ValueError(f"--set takes KEY=VALUE, for example --set shrinkage=0.1; got {item!r}.")
+            example = "n_resamples=4999" if option == "--null-set" else "shrinkage=0.1"
+            raise ValueError(f"{option} takes KEY=VALUE, for example {option} {example}; got {item!r}.")
         try:
             settings[key] = ast.literal_eval(value.strip())
         except (ValueError, SyntaxError):
@@ -60,17 +61,24 @@ def parse_settings(items: Sequence[str]) -> dict[str, Any]:
     return settings
 
 
-def apply_settings(estimator: Any, settings: dict[str, Any], name: str) -> Any:
-    """Set parameters of an estimator; an unknown one is an error that lists those there are."""
-    known = estimator.get_params(deep=True)
+def apply_settings(
+    estimator: Any, settings: dict[str, Any], name: str, option: str = "--set", kind: str = "scatter"
+) -> Any:
+    """Set parameters of an estimator or a null; an unknown one is an error that lists those there are."""
+    known = parameters(estimator)
     for key in settings:
         if key not in known:
             names = sorted(known)
             listing = f"It has {', '.join(names)}." if names else "It has none."
             raise ValueError(
-                f"--set {key}: scatter {name!r} has no such parameter.{suggest(key, names)} {listing}"
+                f"{option} {key}: {kind} {name!r} has no such parameter.{suggest(key, names)} {listing}"
             )
     return estimator.set_params(**settings)
+
+
+def parameters(estimator: Any) -> dict[str, Any]:
+    """Return the parameters that a text can set: all but a callback."""
+    return {key: value for key, value in estimator.get_params(deep=True).items() if key != "callback"}
 
 
 def seeded(entry: Entry, *, quick: bool = False) -> Any:
@@ -107,14 +115,16 @@ def _clause(reason: str) -> str:
     return reason.strip().rstrip(".")
 
 
-def known_to(settings: dict[str, Any], names: Iterable[str]) -> None:
-    """Raise when no scatter among `names` has one of the parameters."""
+def known_to(
+    settings: dict[str, Any], names: Iterable[str], registry: Registry = scatters, option: str = "--set"
+) -> None:
+    """Raise when nothing among `names` has one of the parameters."""
     every: set[str] = set()
     for name in names:
-        every.update(scatters[name].factory().get_params(deep=True))
+        every.update(parameters(registry[name].factory()))
     for key in settings:
         if key not in every:
             raise ValueError(
-                f"--set {key}: no scatter here has such a parameter.{suggest(key, every)} "
-                f"They have {', '.join(sorted(every))}."
+                f"{option} {key}: no {registry.kind} here has such a parameter.{suggest(key, every)} "
+                f"They have {', '.join(sorted(every)) or 'none'}."
             )

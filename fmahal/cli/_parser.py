@@ -16,6 +16,8 @@ examples:
   fmahal detect measurements.csv
   fmahal detect measurements.csv --drop id,site --scatter ledoit-wolf --alpha 0.001 --out scores.csv
   fmahal detect wine --scatter mcd --set support_fraction=0.75 --report wine.html
+  fmahal detect wine --scatter ledoit-wolf --null bootstrap --null-set n_resamples=4999
+  fmahal detect wine --scatter empirical --null conformal --null-set kind=jackknife
   cut -d, -f2- big.csv | fmahal detect - --out - > scores.csv"""
 
 _COMPARE = """\
@@ -94,6 +96,13 @@ def _add_model(parser: Parser) -> None:
         default=[],
         metavar="KEY=VALUE",
         help="set a parameter of the scatter; repeatable",
+    )
+    parser.add_argument(
+        "--null-set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="set a parameter of the null; repeatable",
     )
 
 

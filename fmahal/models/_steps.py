@@ -14,6 +14,7 @@ from .._typing import ArrayLike, FloatArray
 from .._validation import as_rows, check_finite
 from ..exceptions import RankDeficientError
 from ..scatter import MRCD, LedoitWolf, resolve
+from ..scatter import facts as scatter_facts
 from ..scatter._facts import _SKLEARN_REGULARIZED
 from ..scatter.mcd import MinCovDet
 from ..whitener import Whitener
@@ -131,6 +132,8 @@ def fit_estimator(template: Any, X: Any) -> tuple[Any, Any, Coordinates]:
         Z = in_table(X, ensure_min_samples=2)
         X = Z.given
     else:
+        if hasattr(X, "__array__") and not hasattr(X, "__getitem__"):
+            X = np.asarray(X)  # rows have to be taken out of it
         Z = in_space(space, space.fit_transform(X))
     check_row_count(scatter, *Z.table.shape)
     scatter.fit(Z.given)
@@ -165,6 +168,11 @@ def shapley_values(scatter: Any, Z: Coordinates) -> FloatArray:
     if isinstance(getattr(scatter, "whitener_", None), Whitener):
         return centred * scatter.whitener_.precision_dot(centred)
     return centred * (centred @ scatter.get_precision())
+
+
+def fitted_subspace(scatter: Any, rows: FloatArray) -> Whitener | None:
+    """Return `training_subspace` of a scatter fitted to as many rows as these, or fewer."""
+    return training_subspace(scatter, scatter_facts(scatter, rows).rank, len(rows))
 
 
 def training_subspace(scatter: Any, rank: int, n: int) -> Whitener | None:

@@ -11,7 +11,6 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._typing import ArrayLike, FloatArray
 from ..nulls import BaseNull, check_null, resolve_null
-from ..scatter import facts as scatter_facts
 from ..scatter import resolve
 from . import _steps
 
@@ -36,14 +35,15 @@ class MahalanobisDetector(OutlierMixin, BaseEstimator):
         would take long (n p^2 above 5e7 for p <= n, n^2 p above 2e9 for p > n) and for fewer than 4 rows
         `LedoitWolf`, which is not robust.
     null : str or null, default="auto"
-        The law of squared distances when no row is an outlier: ``"auto"`` (exact where a law is known, else
-        chi-square with a `CalibrationWarning`), ``"chi2"``, ``"normal"``, or an object such as
-        ``ChiSquareNull(df=3)``.
+        The law of squared distances when no row is an outlier: ``"auto"`` (exact where a law is known, else simulated
+        or resampled, as `fmahal.nulls.auto_table` lists), ``"chi2"``, ``"normal"``, ``"bootstrap"``,
+        ``"conformal"``, or an object such as ``ChiSquareNull(df=3)``.
     alpha : float, default=0.01
         Level, between 0 and 1: the share of clean rows that is called outlying.
     simultaneous : bool, default=False
         Whether `alpha` is the probability that any of n clean rows is called outlying, n being the number of
-        training rows. Each row is then judged at level 1 - (1 - alpha)^(1/n), in `labels_` and in `predict`.
+        training rows. Each row is then judged at level 1 - (1 - alpha)^(1/n), in `labels_` and in `predict`; at
+        `alpha` by a null whose p-values account for all rows, such as ``BootstrapNull(statistic="max")``.
 
     Attributes
     ----------
@@ -52,17 +52,20 @@ class MahalanobisDetector(OutlierMixin, BaseEstimator):
     null_ : null
         The fitted law, with `train_dist_` and `new_dist_`.
     d2_ : ndarray of shape (n_samples,)
-        Squared distances of the training rows; from ``null_.scorer_`` when the null measures from its own estimate.
+        Squared distances of the training rows; ``null_.train_d2_`` when the null measures them in its own way, from an
+        estimate of its own or each from the estimate without the row.
     pvalues_ : ndarray of shape (n_samples,)
         Their p-values by ``null_.train_dist_``.
     labels_ : ndarray of shape (n_samples,)
         -1 for training rows with a p-value of at most `level_`, else 1; a null with ``flags`` has its own rule.
     level_ : float
-        The level at which one row is judged.
+        The level at which one row is judged; of the null when it has its own (`EmpiricalNull`).
     cutoff_ : float
         Squared distance above which a new row is called outlying, ``null_.new_dist_.isf(level_)``.
     train_cutoff_ : float or ndarray of shape (n_samples,)
         The same for training rows, ``null_.train_dist_.isf(level_)``; an array for one law per row.
+    cutoff_se_ : float or None
+        Standard error of `cutoff_` as an estimate of the true cut-off; None for laws without resampling.
     offset_ : float
         ``-cutoff_``.
     contribution_names_ : ndarray of shape (n_coordinates,)
@@ -92,13 +95,8 @@ class MahalanobisDetector(OutlierMixin, BaseEstimator):
 
     Notes
     -----
-    The law of the distances of `MRCD`, the default for few rows, is not known. By chi-square it flags most training
-    rows outside its subset, a quarter of clean rows at worst, and nearly all new rows when p > n, while `LedoitWolf`
-    flags next to none and lets outliers hide each other. Read either as a ranking, which their `CalibrationWarning`
-    says too.
-
-    `labels_`, `level_`, `cutoff_`, `train_cutoff_` and `offset_` follow `alpha` and `simultaneous`, which may
-    be set without a refit. p-values come from the survival function and keep their digits in the tail.
+    `labels_`, `level_`, `cutoff_`, `cutoff_se_`, `train_cutoff_` and `offset_` follow `alpha` and `simultaneous`,
+    which may be set without a refit. p-values come from the survival function and keep their digits in the tail.
 
     Rank-deficient training rows are judged inside the subspace that they span. Rows off that subspace cannot
     occur under the fitted law: their p-value is 0, their label -1, their score minus infinity, while
@@ -168,22 +166,37 @@ class MahalanobisDetector(OutlierMixin, BaseEstimator):
         _steps.check_alpha(self.alpha)
         estimator, rows, Z = _steps.fit_estimator(self.estimator, X)
         space, scatter = resolve(estimator)
-        known = scatter_facts(scatter, Z.table)
-        subspace = _steps.training_subspace(scatter, known.rank, len(Z.table))
-        d2 = _steps.squared_distances(scatter, Z).astype(np.float64)
-        null = resolve_null(self.null, estimator, rows).fit(estimator, rows, d2)
+        subspace = _steps.fitted_subspace(scatter, Z.table)
+        d2 = measured = _steps.squared_distances(scatter, Z).astype(np.float64)
+        null = resolve_null(self.null, estimator, rows, alpha=self.alpha).fit(estimator, rows, d2)
+        self._check_level(null, len(d2))
         d2 = getattr(null, "train_d2_", d2)  # a law may be about distances from an estimate of its own
         pvalues = np.asarray(null.train_dist_.sf(d2), dtype=np.float64)
         if subspace is not None:
             pvalues[subspace.off_subspace(Z.table, scatter.location_)] = 0.0
         names = _steps.coordinate_names(space, scatter, Z.table.shape[1])
+        new_subspace = subspace
+        if hasattr(null, "scorer_"):  # new rows are measured by it, perhaps in coordinates of its own
+            new_subspace = _steps.fitted_subspace(resolve(null.scorer_)[1], Z.table)
 
         # Nothing can fail from here on, so that the attributes belong to one fit.
         validate_data(self, X, skip_check_array=True)
-        self.estimator_, self.null_, self._subspace = estimator, null, subspace
+        self.estimator_, self.null_, self._subspace = estimator, null, new_subspace
         self.d2_, self.pvalues_, self.n_samples_ = d2, pvalues, len(d2)
+        self._measured = measured  # by the estimator itself, by which displays know the training rows again
         self.contribution_names_ = names
         return self
+
+    def _check_level(self, null: Any, n: int) -> None:
+        """Let a null of pooled distances say when they are too few for the level."""
+        if hasattr(null, "check_level"):
+            null.check_level(self._level(null, n))
+
+    def _level(self, null: Any, n: int) -> float:
+        if hasattr(null, "level_"):
+            return float(null.level_)
+        together = self.simultaneous and not getattr(null, "familywise_", False)
+        return _steps.row_level(self.alpha, n if together else None)
 
     def _coordinates(self, X: Any) -> tuple[Any, _steps.Coordinates]:
         """Return the scatter for new rows and the rows in its coordinates."""
@@ -368,7 +381,7 @@ class MahalanobisDetector(OutlierMixin, BaseEstimator):
     def level_(self) -> float:
         """Level at which one row is judged: `alpha`, or 1 - (1 - alpha)^(1/n) with ``simultaneous=True``."""
         check_is_fitted(self, "null_")
-        return _steps.row_level(self.alpha, self.n_samples_ if self.simultaneous else None)
+        return self._level(self.null_, self.n_samples_)
 
     @property
     def labels_(self) -> NDArray[np.int64]:
@@ -384,6 +397,12 @@ class MahalanobisDetector(OutlierMixin, BaseEstimator):
         """Squared distance above which a new row is called outlying, ``null_.new_dist_.isf(level_)``."""
         level = self.level_
         return float(self.null_.new_dist_.isf(level))
+
+    @property
+    def cutoff_se_(self) -> float | None:
+        """Standard error of `cutoff_`, in units of squared distance; None for laws without resampling."""
+        level = self.level_
+        return float(self.null_.cutoff_se(level)) if hasattr(self.null_, "cutoff_se") else None
 
     @property
     def train_cutoff_(self) -> Any:

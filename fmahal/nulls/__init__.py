@@ -1,17 +1,28 @@
 """Null laws: how squared distances are distributed when no row is an outlier."""
 
-from .auto import AutoNull, check_null, resolve_null, select_null
+from .auto import AutoNull, auto_table, check_null, resolve_null, select_null
 from .base import BaseNull
+from .conformal import ConformalNull
+from .empirical import EmpiricalNull
 from .exact import ChiSquareNull, NormalTheoryNull
+from .fdr import fdr
+from .resampling import BootstrapNull
 from .robust import RobustNull
+from .weighted_chi2 import WeightedChiSquareNull
 
 __all__ = [
     "AutoNull",
     "BaseNull",
+    "BootstrapNull",
     "ChiSquareNull",
+    "ConformalNull",
+    "EmpiricalNull",
     "NormalTheoryNull",
     "RobustNull",
+    "WeightedChiSquareNull",
+    "auto_table",
     "check_null",
+    "fdr",
     "resolve_null",
     "select_null",
 ]

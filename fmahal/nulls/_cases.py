@@ -37,6 +37,11 @@ def space_keeps_law(space: Any) -> bool:
     return _learning_step(space, affine=True) is None
 
 
+def space_is_fixed(space: Any) -> bool:
+    """Tell whether the steps before a scatter learn nothing from the rows."""
+    return _learning_step(space, affine=False) is None
+
+
 def _learning_step(space: Any, *, affine: bool) -> Any:
     """Return the first step that learns from the rows, other than by shifting and scaling if that is `affine`."""
     for step in _flat(space):

@@ -41,11 +41,16 @@ class BaseNull(BaseEstimator):
     A null law says how squared distances are distributed when no row is an outlier. Training rows took part
     in the estimate from which their distance is measured and new rows did not, so that there are two laws.
 
-    A subclass defines ``_laws(facts)``, which returns the pair of frozen laws, or its own `fit`. It may
-    also set ``scorer_``, an estimator that takes the place of the fitted one for new rows, and ``train_d2_``,
-    squared distances that take the place of the fitted one's for the training rows; or define ``pvalues(X)``,
-    which takes the place of ``new_dist_.sf``, or ``flags(pvalues, level, simultaneous=False)``, which decides
-    which training rows are outlying instead of ``pvalues <= level``.
+    A subclass defines ``_laws(facts)``, which returns the pair of frozen laws, or its own `fit`. It may also
+
+    - set ``scorer_``, an estimator that takes the place of the fitted one for new rows, and ``train_d2_``, squared
+      distances that take the place of the fitted one's for the training rows;
+    - define ``pvalues(X)``, which takes the place of ``new_dist_.sf``, or ``flags(pvalues, level,
+      simultaneous=False)``, which decides which training rows are outlying instead of ``pvalues <= level``;
+    - set ``level_``, a level of its own that takes the place of alpha, or ``familywise_``, True when its p-values
+      account for all rows already;
+    - define ``cutoff_se(level, kind="new")``, the standard error of a simulated cut-off, and ``check_level(level)``,
+      which warns when its p-values cannot get as small as the level.
 
     Attributes
     ----------

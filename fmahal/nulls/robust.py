@@ -49,8 +49,9 @@ def _applies_cerioli(scatter_name: str, n: int, p: int) -> str | None:
     return _applies(scatter_name, n, p)
 
 
-def _refits(n: int, p: int) -> float:
-    return 0 if covers(n, p) else fits_needed(min(n, _largest(p)))
+def _refits(n: int, p: int, scatter_name: str = "mcd") -> float:
+    tabulated = scatter_name == "mcd" and covers(n, p)  # the table is that of the default settings
+    return 0 if tabulated else fits_needed(min(n, _largest(p)))
 
 
 @nulls.register(

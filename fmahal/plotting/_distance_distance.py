@@ -259,4 +259,4 @@ class DistanceDistanceDisplay:
 
 
 def _root(cutoff: float | None) -> float | None:
-    return None if cutoff is None else float(np.sqrt(cutoff))
+    return None if cutoff is None or not np.isfinite(cutoff) else float(np.sqrt(cutoff))

@@ -9,7 +9,14 @@ from scipy import stats
 
 from .._typing import ArrayLike, FloatArray
 from . import _style
-from ._rows import classical_reference, feature_coordinates, judge, row_labels, top_flagged
+from ._rows import (
+    classical_reference,
+    cutoff_on_all_rows,
+    feature_coordinates,
+    judge,
+    row_labels,
+    top_flagged,
+)
 
 
 class ToleranceEllipseDisplay:
@@ -142,13 +149,12 @@ class ToleranceEllipseDisplay:
         rows = judge(detector, X, alpha)
         Z, scatter, names = feature_coordinates(rows.detector, rows.X)
         pair = _pair(features, names)
-        cutoff = rows.common[2] if Z.shape[1] == 2 else float(stats.chi2.isf(rows.level, 2))
+        cutoff = cutoff_on_all_rows(rows) if Z.shape[1] == 2 else float(stats.chi2.isf(rows.level, 2))
+        # A law of too few references has no finite cutoff: nothing is outside, and there is no ellipse to draw.
+        own = {type(scatter).__name__: (*_block(scatter, pair), cutoff)} if np.isfinite(cutoff) else {}
         return cls(
             points=Z[:, pair],
-            ellipses={
-                type(scatter).__name__: (*_block(scatter, pair), cutoff),
-                **_reference_ellipse(Z, pair, reference, rows.level),
-            },
+            ellipses=own | _reference_ellipse(Z, pair, reference, rows.level),
             flagged=rows.flagged,
             d2=rows.common[0],
             feature_names=[names[j] for j in pair],

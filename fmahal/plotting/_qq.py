@@ -252,7 +252,7 @@ class DistanceQQDisplay:
         ends = np.array(ax.get_xlim())
         (self.line_,) = ax.plot(ends, ends, color=_style.INK, linewidth=0.9, zorder=2, label="y = x")
         self.cutoff_line_ = None
-        if self.cutoff is not None:
+        if self.cutoff is not None and np.isfinite(self.cutoff):  # too few references: no row can be beyond
             self.cutoff_line_ = ax.axhline(
                 self.cutoff, color=_style.VERMILION, linewidth=1.1, linestyle=(0, (5, 3)), zorder=2,
                 label=f"cutoff {self.cutoff:.4g}" + (f" (α = {self.alpha:g})" if self.alpha else ""),
@@ -264,7 +264,7 @@ class DistanceQQDisplay:
         top = top_flagged(self.d2, self.flagged, n_labels)
         names = row_labels(None, self.d2.size, self.row_names)
         taken = [np.column_stack([self.quantiles, self.d2])]
-        if self.cutoff is not None:
+        if self.cutoff is not None and self.cutoff_line_ is not None:
             taken.append(_style.straight((ends[0], self.cutoff), (ends[1], self.cutoff)))
         self.annotations_ = _style.label_points(
             ax, self.quantiles[top], self.d2[top], [names[i] for i in top], np.concatenate(taken)
@@ -297,7 +297,8 @@ def _envelope(law: Any, n: int, confidence: float, kind: str) -> tuple[tuple, st
 
 
 def _drawable(values: ArrayLike) -> FloatArray:
-    """Replace infinite quantiles (resampled laws have them at their ends) by the largest finite one."""
+    """Replace infinite quantiles (resampled laws have them at their ends) by the nearest finite one."""
     values = np.asarray(values, dtype=float)
     finite = values[np.isfinite(values)]
-    return np.where(np.isfinite(values), values, finite.max() if finite.size else 1.0)
+    low, high = (finite.min(), finite.max()) if finite.size else (0.0, 1.0)
+    return np.nan_to_num(values, nan=high, posinf=high, neginf=low)

@@ -54,10 +54,11 @@ class JudgedRows:
         """Squared distances, their one law and its cutoff, on a scale that all rows share.
 
         Where the law differs by row, each distance is mapped to the quantile of the law for new rows that
-        has the same p-value; where it does not, these are `d2`, `law` and `cutoff`.
+        has the same p-value; where it does not, these are `d2`, `law` and `cutoff`. Infinite distances, of rows off
+        the subspace of the others that measure them, are drawn beyond all others.
         """
         if np.ndim(self.cutoff) == 0:
-            return self.d2, self.law, float(self.cutoff)
+            return _drawable(self.d2), self.law, float(self.cutoff)
         shared = self.detector.null_.new_dist_
         mapped = np.asarray(shared.isf(self.law.sf(self.d2)), dtype=float)
         lost = ~np.isfinite(mapped)  # beyond the support of its law: far out by any measure
@@ -65,6 +66,12 @@ class JudgedRows:
             top = mapped[~lost].max(initial=0.0)
             mapped[lost] = np.maximum(top, self.d2[lost])
         return mapped, shared, float(shared.isf(self.level))
+
+
+def _drawable(d2: FloatArray) -> FloatArray:
+    """Return squared distances with infinity replaced by one and a half times the largest finite one."""
+    finite = np.isfinite(d2)
+    return d2 if finite.all() else np.where(finite, d2, 1.5 * d2[finite].max(initial=1.0))
 
 
 def judge(detector: Any, X: Any = None, alpha: float | None = None) -> JudgedRows:
@@ -87,9 +94,14 @@ def judge(detector: Any, X: Any = None, alpha: float | None = None) -> JudgedRow
     check_is_fitted(detector, ["null_", "d2_"])
     own = alpha is None or alpha == detector.alpha
     alpha = check_alpha(detector.alpha if alpha is None else alpha)
-    level = row_level(alpha, detector.n_samples_ if detector.simultaneous else None)
+    if own:
+        level = detector.level_
+        alpha = getattr(detector.null_, "level_", None) or alpha  # a law may bring a level of its own
+    else:
+        together = detector.simultaneous and not getattr(detector.null_, "familywise_", False)
+        level = row_level(alpha, detector.n_samples_ if together else None)
     d2 = detector.d2_ if X is None else np.asarray(detector.mahalanobis(X))
-    training = X is None or _same_rows(d2, detector.d2_)
+    training = X is None or _same_rows(d2, detector.d2_) or _were_fitted(detector, X)
     if training:
         d2, pvalues, law = detector.d2_, detector.pvalues_, detector.null_.train_dist_
         labels = detector.labels_ if own else None
@@ -119,6 +131,76 @@ def unpack(detector: Any, X: Any) -> tuple[Any, Any]:
             f"Expected a MahalanobisDetector, or a Pipeline that ends in one, got {type(detector).__name__}."
         )
     return detector, X
+
+
+def _were_fitted(detector: Any, X: Any) -> bool:
+    """Tell whether rows are the training rows where `d2_` holds distances from fits without them."""
+    if not leaves_one_out(detector.null_) or len(X) != detector.n_samples_:
+        return False
+    measured = getattr(detector, "_measured", None)
+    return measured is not None and _same_rows(_own_distances(detector, X), measured)
+
+
+def leaves_one_out(null: Any) -> bool:
+    """Tell whether a fitted null measures each training row from a fit without it."""
+    return hasattr(null, "train_d2_") and any(kind.__name__ == "ConformalNull" for kind in type(null).__mro__)
+
+
+def _own_distances(detector: Any, X: Any) -> FloatArray:
+    """Return squared distances from the estimate that rests on all training rows."""
+    from ..models._steps import squared_distances
+
+    return np.asarray(squared_distances(*_on_all_rows(detector, X)), dtype=float)
+
+
+def _on_all_rows(detector: Any, X: Any) -> tuple[Any, Any]:
+    """Return the scatter that was fitted to all training rows, and rows in its coordinates."""
+    from ..models._steps import in_space, in_table
+    from ..scatter import resolve
+
+    space, scatter = resolve(detector.estimator_)
+    return scatter, in_table(X) if space is None else in_space(space, space.transform(X))
+
+
+def contributions(detector: Any, X: Any, d2: FloatArray | None = None) -> FloatArray:
+    """Return the contributions of rows, which add up to `d2` also where that comes from a fit without the row.
+
+    Parameters
+    ----------
+    detector : MahalanobisDetector
+        Fitted.
+    X : array-like of shape (k, p)
+        Rows.
+    d2 : ndarray of shape (k,), default=None
+        Their entries of ``detector.d2_`` when they are training rows; None for new rows.
+
+    Notes
+    -----
+    Without row x the sample covariance S changes by a multiple of (x - m)(x - m)', and S^{-1} (x - m) by a factor:
+    contributions from all rows times the ratio of the squared distances are those from the fit without x. The same
+    holds for a ridge of a fixed amount. For other scatters it divides the distance without x as the fit with x does.
+    """
+    if d2 is None or not leaves_one_out(detector.null_):
+        return np.asarray(detector.contributions(X), dtype=float)
+    from ..models._steps import shapley_values
+
+    parts = np.asarray(shapley_values(*_on_all_rows(detector, X)), dtype=float)
+    total = parts.sum(axis=1)
+    # A row off the subspace of the others is infinitely far from them: its part inside stays as it is.
+    ratio = np.divide(d2, total, out=np.ones_like(total), where=(total > 0) & np.isfinite(d2))
+    return parts * ratio[:, None]
+
+
+def cutoff_on_all_rows(rows: JudgedRows) -> float:
+    """Return the cutoff of `rows.common` for distances from the fit on all training rows.
+
+    The cutoff of leave-one-out distances is one of them, and its row has a distance from the fit on all rows too.
+    """
+    cutoff = rows.common[2]
+    own = not (rows.training and leaves_one_out(rows.detector.null_)) or rows.X is None
+    if own or not np.isfinite(cutoff):
+        return cutoff
+    return float(np.interp(cutoff, np.sort(rows.d2), np.sort(_own_distances(rows.detector, rows.X))))
 
 
 def _same_rows(d2: FloatArray, fitted: FloatArray) -> bool:
@@ -188,9 +270,10 @@ def classical_reference(X: FloatArray, reference: Any, level: float) -> tuple[An
 
     An unfitted reference (default: `EmpiricalCovariance`) is fitted to `X`, which is then judged by the law
     of training rows; a fitted one judges `X` as new rows. A ValueError is raised where every distance of the
-    reference would be the same number.
+    reference would be the same number. Its law is chi-square where none is known: a line in a picture is not worth
+    the time of resampling.
     """
-    from ..nulls import resolve_null
+    from ..nulls import BootstrapNull, ChiSquareNull, select_null
     from ..scatter import EmpiricalCovariance
 
     reference = EmpiricalCovariance() if reference is None else reference
@@ -201,7 +284,8 @@ def classical_reference(X: FloatArray, reference: Any, level: float) -> tuple[An
             reference = reference.fit(X)
             _check_distances_differ(reference, X)
         d2 = np.asarray(reference.mahalanobis(X), dtype=float)
-        null = resolve_null("auto", reference, X).fit(reference, X, d2)
+        null = select_null(reference, X)
+        null = (ChiSquareNull() if isinstance(null, BootstrapNull) else null).fit(reference, X, d2)
     return reference, d2, null.new_dist_ if fitted else null.train_dist_
 
 

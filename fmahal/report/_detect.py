@@ -10,10 +10,10 @@ import numpy as np
 
 from .._typing import ArrayLike, FloatArray
 from ..exceptions import AmbiguousFitWarning, ExactFitWarning, FmahalWarning
-from ..plotting._rows import JudgedRows, judge, row_labels, scatter_facts
+from ..plotting._rows import JudgedRows, contributions, judge, row_labels, scatter_facts
 from . import _figures, _fit, _law
 from ._page import facts_of, number, percent, plural, render, require_jinja2, short
-from ._words import describe_law, limits_of, meaning_of, misfit_of, verdict_of
+from ._words import describe_law, error_words, limits_of, meaning_of, misfit_of, verdict_of
 
 _SHOWN_PARTS = 3
 _BEYOND = 3  # rows shown after the last flagged one: how clear the gap is
@@ -74,8 +74,8 @@ def detect_report(
     known_outliers : array-like of bool, shape (n_samples,), default=None
         Rows known to be outliers: they are marked and counted, never used.
     warnings : sequence of str or Warning, default=()
-        What was warned about on the way. The calibration warning of the detector's null, exact fits and competing
-        fits are found again and need not be passed.
+        What was warned about on the way. That a law is only approximate, exact fits and competing fits are found
+        again and need not be passed; what a law by resampling warned about in its fit is not.
 
     Returns
     -------
@@ -123,7 +123,7 @@ def detect_report(
         verdict=verdict_of(rows, known),
         tiles=_tiles(rows),
         notices=_fit_notices(rows, _column_names(rows, feature_names), names, call)
-        + _notices(rows, warnings),
+        + _notices(rows, warnings, call),
         ranked=ranked,
         name_width=max(5, min(20, max(len(part["name"]) for row in ranked for part in row["parts"]))),
         ranked_title="Ranked outliers" if n_flagged else "Farthest rows",
@@ -164,7 +164,7 @@ def _tiles(rows: JudgedRows) -> list[dict[str, Any]]:
     k = int(rows.flagged.sum())
     expected = n * rows.level
     cutoff = rows.common[2]
-    scope = "for all rows together" if rows.detector.simultaneous else "a row"
+    scope = "for all rows together" if _law.judges_together(rows.detector) else "a row"
     chance = "Expected by chance" if _law.law_is_exact(rows.detector) else "Expected if the law held"
     rank, full = scatter_facts(rows.detector).rank, rows.detector.contribution_names_.size
 
@@ -177,8 +177,14 @@ def _tiles(rows: JudgedRows) -> list[dict[str, Any]]:
         tile("Rows", f"{n:,}", f"in {plural(p, 'column')}", n),
         tile("Rank", f"{rank:,}", "full" if rank == full else f"of {full:,}", rank),
         tile("Level α", short(rows.alpha), scope, rows.alpha),
-        tile("Cutoff", number(cutoff), "squared distance", cutoff),
+        tile("Cutoff", number(cutoff), "squared distance" + _error_of(rows), cutoff),
     ]  # fmt: skip
+
+
+def _error_of(rows: JudgedRows) -> str:
+    """Return the standard error of the cutoff of a law of reference distances."""
+    error = _law.cutoff_se(rows.law, rows.level)
+    return "" if error is None else f", {error_words(error)}"
 
 
 def _numbering(names: Sequence[str]) -> str:
@@ -211,6 +217,7 @@ def _ranked(
     order = np.lexsort((-rows.d2, rows.pvalues))[:shown]
     parts = _contributions(rows, order)
     off = _law.off_subspace(rows.detector, rows.d2, rows.pvalues, rows.law)
+    bounded = _law.is_bounded(rows.law, rows.d2)
     shared, law, _ = rows.common
     beyond = (
         np.asarray(law.sf(shared[order])) == 0
@@ -226,6 +233,7 @@ def _ranked(
             "distance": float(np.sqrt(rows.d2[i])),
             "pvalue": float(rows.pvalues[i]),
             "underflow": rows.pvalues[i] == 0 and bool(beyond[k]),
+            "bounded": bool(bounded[i]) and not off[i],
             "parts": [] if parts is None else _parts(parts[k], columns),
         }
         for k, i in enumerate(order)
@@ -234,7 +242,7 @@ def _ranked(
 
 def _contributions(rows: JudgedRows, order: np.ndarray) -> FloatArray:
     taken = rows.X.iloc[order] if hasattr(rows.X, "iloc") else np.asarray(rows.X)[order]
-    return np.asarray(rows.detector.contributions(taken), dtype=float)
+    return contributions(rows.detector, taken, rows.d2[order] if rows.training else None)
 
 
 def _parts(values: FloatArray, columns: list[str]) -> list[dict[str, Any]]:
@@ -270,14 +278,15 @@ def _fit_notices(rows: JudgedRows, columns: list[str], names: list[str], call: s
     return [text for text in texts if text]
 
 
-def _notices(rows: JudgedRows, given: Sequence[Any]) -> list[str]:
+def _notices(rows: JudgedRows, given: Sequence[Any], call: str) -> list[str]:
     """Return what a reader has to know before the numbers: each text once, in order."""
+    setting = _fit.shell_null_setting if call.startswith("fmahal ") else _fit.python_setting
     items = [getattr(item, "message", item) for item in given]
     # The page has its own words for these: with names of rows and columns.
     texts = [str(item) for item in items if not isinstance(item, AmbiguousFitWarning | ExactFitWarning)]
     texts += _calibration(rows)
-    misfit = misfit_of(rows)
-    return list(dict.fromkeys(texts + ([misfit] if misfit else [])))
+    own = (misfit_of(rows), _law.too_few(rows.detector.null_, rows.law, rows.level, setting))
+    return list(dict.fromkeys([*texts, *(text for text in own if text)]))
 
 
 def _calibration(rows: JudgedRows) -> list[str]:
@@ -289,7 +298,7 @@ def _calibration(rows: JudgedRows) -> list[str]:
     detector = rows.detector
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        null = resolve_null(detector.null, detector.estimator_, rows.X)
+        null = resolve_null(detector.null, detector.estimator_, rows.X, alpha=detector.alpha)
         degenerate = getattr(detector.null_, "source_", None) == "chi-square"
         if degenerate or isinstance(null, ChiSquareNull | NormalTheoryNull):  # others may refit many times
             null.fit(detector.estimator_, rows.X, detector.d2_)
@@ -306,16 +315,16 @@ def _source(null: Any) -> str:
 
 def _setup(rows: JudgedRows) -> list[tuple[str, str]]:
     detector = rows.detector
-    law = detector.null_
+    law, together = detector.null_, _law.judges_together(detector)
     facts = [
         ("Estimator", repr(detector.estimator_)),
         *_fit.fit_facts(detector),
         ("Null law", repr(law) + _source(law)),
-        ("Law of training rows", describe_law(law.train_dist_)),
-        ("Law of new rows", describe_law(law.new_dist_)),
+        ("Law of training rows", describe_law(law.train_dist_, rows.level)),
+        ("Law of new rows", describe_law(law.new_dist_, rows.level)),
         ("Rows in this report", "training rows" if rows.training else "new rows, not used in the fit"),
-        ("Level", f"α = {rows.alpha:g}" + (", for all rows together" if detector.simultaneous else " a row")),
+        ("Level", f"α = {rows.alpha:g}" + (", for all rows together" if together else " a row")),
     ]
-    if detector.simultaneous:
+    if together and rows.level != rows.alpha:
         facts.append(("Level of one row", f"{rows.level:.6g}"))
     return facts

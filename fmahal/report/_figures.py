@@ -11,10 +11,15 @@ from ..plotting import DistanceDistanceDisplay, DistanceQQDisplay, ToleranceElli
 from ..plotting._rows import JudgedRows, classical_reference, feature_coordinates, scatter_facts
 from ..plotting._svg import inline_svg
 from ._fit import fitted_scatter
+from ._words import ranks_the_rows
 
 _QQ = (
     "Each point is a row. Rows that follow the null law lie along the line, inside the shaded band; outliers leave "
     "it at the upper right. A bulk that leaves the band says that the law itself does not fit."
+)
+_QQ_RANKS = (
+    "The law is that of these rows among themselves, so that every point lies near the line whatever the data. "
+    "Look at the gaps: rows that stand apart from the bulk are the outliers, flagged or not."
 )
 _DD = (
     "Distances, not squared. Rows high above the line look harmless to the classical scatter and far out to the "
@@ -70,7 +75,7 @@ def figures(rows: JudgedRows, names: list[str], feature_names: Sequence[str] | N
     common: dict[str, Any] = {"alpha": rows.alpha, "row_names": names}
     drawn = [
         _figure(
-            "qq", "Squared distances against their null law", _QQ,
+            "qq", "Squared distances against their null law", _QQ_RANKS if ranks_the_rows(rows) else _QQ,
             lambda ax: DistanceQQDisplay.from_estimator(detector, X, ax=ax, **common),
         )
     ]  # fmt: skip
@@ -91,7 +96,7 @@ def figures(rows: JudgedRows, names: list[str], feature_names: Sequence[str] | N
         drawn.append(
             _figure("rival", "The two fits that compete", _RIVAL, lambda ax: _rivals(ax, rows, rival, names))
         )
-    if detector.contribution_names_.size == 2 and _has_classical(rows):
+    if detector.contribution_names_.size == 2 and _has_classical(rows) and np.isfinite(rows.common[2]):
         drawn.append(
             _figure(
                 "ellipse", "Tolerance ellipse", _ELLIPSE + ("" if classical else _BOTH),

@@ -39,6 +39,11 @@ def shell_setting(key: str, value: Any) -> str:
     return f"--set {key}={value}"
 
 
+def shell_null_setting(key: str, value: Any) -> str:
+    """Return a parameter of the null as it is written on the command line."""
+    return f"--null-set {key}={value}"
+
+
 def equation(normal: FloatArray, offset: float, columns: Sequence[str], size: FloatArray) -> str:
     """Return the hyperplane normal'x = offset as an equation in column names.
 

@@ -1,7 +1,9 @@
-"""Which law a detector's p-values come from, and whether it is the exact one."""
+"""Which law a detector's p-values come from, whether it is the exact one, and how finely it is known."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,12 @@ _PUBLISHED = {
     "hardin-rocke": "law of Hardin and Rocke",
 }
 _LAW_NAMES = {"chi2": "chi-square law", "beta": "scaled Beta law", "f": "scaled F law"}
+_NULL_NAMES = {
+    "BootstrapNull": "bootstrap law",
+    "ConformalNull": "conformal law",
+    "EmpiricalNull": "empirical law",
+    "WeightedChiSquareNull": "weighted chi-square law",
+}
 
 
 def law_name(law: Any, null: Any) -> str:
@@ -23,21 +31,105 @@ def law_name(law: Any, null: Any) -> str:
         return "simulated law"
     if source == "published":
         return _PUBLISHED.get(null.method, "published law")
+    for kind in type(null).__mro__:
+        if kind.__name__ in _NULL_NAMES:
+            return _NULL_NAMES[kind.__name__]
     family = getattr(getattr(law, "dist", None), "name", None)
     return _LAW_NAMES.get(str(family), f"law of {type(null).__name__}")
 
 
-def law_is_exact(detector: Any) -> bool:
-    """Tell whether normal rows follow the null law of a fitted detector exactly.
+def is_a(null: Any, name: str) -> bool:
+    """Tell whether a null is of the class of that name, without importing it."""
+    return any(kind.__name__ == name for kind in type(null).__mro__)
 
-    Only then is the level the share of clean normal rows that are flagged. A law simulated for the settings of the
-    fit counts as exact, an approximate one does not: that it was asked for by name, which brings no warning, makes it
-    no better.
+
+def is_resampled(null: Any) -> bool:
+    """Tell whether the law is made of reference distances that came from the rows themselves."""
+    return any(is_a(null, name) for name in ("BootstrapNull", "ConformalNull", "EmpiricalNull"))
+
+
+def references(law: Any) -> int | None:
+    """Return the number of reference distances behind a law; None for a law that is a formula or a table."""
+    return int(law.size) if hasattr(law, "standard_error") else None
+
+
+def cutoff_se(law: Any, level: float) -> float | None:
+    """Return the standard error of ``law.isf(level)``, a squared distance; None where there is none."""
+    if not hasattr(law, "standard_error"):
+        return None
+    value = float(law.standard_error(level))
+    return value if np.isfinite(value) else None
+
+
+def smallest_pvalue(law: Any) -> float:
+    """Return the p-value of a row beyond every reference distance; 0 for laws whose tail goes on."""
+    return float(law.sf(np.inf)) if references(law) else 0.0
+
+
+def is_bounded(law: Any, d2: FloatArray) -> np.ndarray:
+    """Return which rows lie beyond every reference distance: their p-value is an upper bound."""
+    least = smallest_pvalue(law)
+    if least == 0.0 or getattr(law, "itself", False):
+        return np.zeros(np.shape(d2), dtype=bool)
+    return np.asarray(law.sf(d2)) <= least
+
+
+def flagged_in_any_data(law: Any, level: float) -> int | None:
+    """Return how many of its own reference distances a law flags, where no two are equal; None for other rows."""
+    return math.floor(level * law.size * (1 + 1e-12)) if getattr(law, "itself", False) else None
+
+
+def judges_together(detector: Any) -> bool:
+    """Tell whether the level is the probability of any false alarm among all rows."""
+    return bool(detector.simultaneous or getattr(detector.null_, "familywise_", False))
+
+
+def too_few(null: Any, law: Any, level: float, setting: Callable[[str, Any], str]) -> str | None:
+    """Return why no row can be flagged at this level and what would mend it; None where rows can be.
+
+    Parameters
+    ----------
+    null : null
+        Fitted.
+    law : frozen distribution
+        Its law of the rows at hand.
+    level : float
+        Level of one row.
+    setting : callable
+        ``setting(name, value)`` is a parameter of the null in the language of the reader.
+    """
+    have, least = references(law), smallest_pvalue(law)
+    if not have or least <= level * (1 + 1e-12):
+        return None
+    inner = float(law.base_level(level)) if hasattr(law, "base_level") else level
+    needed = math.ceil(1 / inner * (1 - 1e-12)) - (not getattr(law, "itself", False))
+    if is_a(null, "BootstrapNull"):
+        remedy = f"use {setting('n_resamples', math.ceil(needed * null.n_resamples / have))}"
+        if null.tail is None:
+            remedy += f" or {setting('tail', 'gpd')}, which extends the law beyond them"
+    elif getattr(law, "itself", False) or not is_a(null, "ConformalNull"):
+        remedy = f"it takes {needed:,} rows, or a larger level"
+    else:
+        remedy = f"it takes {needed:,} calibration rows, or a larger level"
+    return (
+        f"No row can be flagged at level {level:.3g}: with {have:,} reference distances the smallest p-value is "
+        f"{least:.3g}. To reach the level, {remedy}."
+    )
+
+
+def law_is_exact(detector: Any) -> bool:
+    """Tell whether clean rows follow the null law of a fitted detector exactly.
+
+    Only then is the level the share of clean rows that are flagged. Clean rows are normal, for the conformal law
+    ("split", "full") merely exchangeable. A law simulated for the settings of the fit counts as exact, an approximate
+    one such as a bootstrap law does not: that it was asked for by name, which brings no warning, makes it no better.
     """
     from ..nulls import ChiSquareNull, NormalTheoryNull
     from ..nulls._cases import exact_case
 
     null, facts = detector.null_, scatter_facts(detector)
+    if is_resampled(null):  # ranks of exchangeable rows are uniform, whatever the law of the rows
+        return is_a(null, "ConformalNull") and null.kind in ("split", "full")
     if getattr(null, "source_", None) in ("exact", "simulation", "table"):
         return True
     case, _ = exact_case(detector.estimator_, facts)

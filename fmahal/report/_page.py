@@ -73,9 +73,12 @@ def short(value: float) -> Any:
     return text.rstrip("0").rstrip(".")
 
 
-def pvalue(value: float, underflow: bool = False) -> Any:
-    """Return a p-value with three significant digits; small ones as a power of ten."""
+def pvalue(value: float, underflow: bool = False, bounded: bool = False) -> Any:
+    """Return a p-value with three significant digits; small ones as a power of ten, a `bounded` one with a ≤."""
     value = float(value)
+    if bounded:
+        text = pvalue(value)
+        return type(text)("≤ ") + text
     if underflow:
         from markupsafe import Markup
 

@@ -7,14 +7,21 @@ from typing import Any
 import numpy as np
 from scipy.stats import binom
 
-from ..plotting._rows import JudgedRows, scatter_facts
+from ..plotting._rows import JudgedRows, leaves_one_out, scatter_facts
 from . import _law
 from ._fit import complement_text
 from ._page import percent, plural, short
+from ._resampling import resampling_limits
 
 
-def describe_law(law: Any) -> str:
-    """Return a frozen SciPy distribution in words, anything else by the name of its class."""
+def describe_law(law: Any, level: float | None = None) -> str:
+    """Return a frozen SciPy distribution in words, anything else by the name of its class.
+
+    Of a law of reference distances: how many there are and, given the level, its cutoff with its standard error.
+    """
+    if (count := _law.references(law)) is not None:
+        text = plural(count, "reference distance") + _tail_words(law)
+        return text if level is None else f"{text}; cutoff {_cutoff_words(law, level)}"
     family = getattr(getattr(law, "dist", None), "name", None)
     shape = [value for value in getattr(law, "args", ()) if np.ndim(value) == 0]
     scale = getattr(law, "kwds", {}).get("scale", 1.0)
@@ -37,6 +44,20 @@ def describe_law(law: Any) -> str:
         if all(q.size == 1 and np.isfinite(q).all() for q in quantiles):
             return f"quantiles {short(quantiles[0][0])} (50%) and {short(quantiles[1][0])} (99%)"
     return type(law).__name__
+
+
+def _tail_words(law: Any) -> str:
+    return ", beyond the largest a generalised Pareto tail" if getattr(law, "tail", None) == "gpd" else ""
+
+
+def _cutoff_words(law: Any, level: float) -> str:
+    cutoff, error = float(law.isf(level)), _law.cutoff_se(law, level)
+    return f"{short(cutoff)}" + ("" if error is None else f", {error_words(error)}")
+
+
+def error_words(error: float) -> str:
+    """Return a standard error with the two digits that are worth reading."""
+    return f"standard error {short(float(f'{error:.2g}'))}"
 
 
 def law_name(rows: JudgedRows) -> str:
@@ -85,13 +106,24 @@ def _recall(known: np.ndarray, flagged: np.ndarray) -> str:
 
 
 def _expectation(rows: JudgedRows, n: int) -> str:
+    most = _law.flagged_in_any_data(rows.law, rows.level) if rows.training else None
+    if most is not None:
+        return (
+            f"The {law_name(rows)} ranks these rows among themselves: at this level it flags "
+            f"{'none' if most == 0 else f'the {most:,} farthest' if most > 1 else 'the farthest'}, in clean data too."
+        )
     condition = "If no row were an outlier"
     if not _law.law_is_exact(rows.detector):
         condition += f" and the {law_name(rows)} held"
-    if rows.detector.simultaneous:
+    if _law.judges_together(rows.detector):
         return f"{condition}, any row at all would be flagged with probability {rows.alpha:g}."
     expected = n * rows.level
     return f"{condition}, about {short(round(expected, 1 if expected >= 1 else 2))} would be flagged."
+
+
+def ranks_the_rows(rows: JudgedRows) -> bool:
+    """Tell whether the rows at hand are themselves the reference distances of their law."""
+    return rows.training and bool(getattr(rows.law, "itself", False))
 
 
 def misfit_of(rows: JudgedRows) -> str | None:
@@ -129,6 +161,8 @@ def misfit_of(rows: JudgedRows) -> str | None:
 def meaning_of(rows: JudgedRows) -> list[str]:
     """Return what distance, p-value and contribution mean."""
     kind = "took part in the fit" if rows.training else "did not take part in the fit"
+    if rows.training and leaves_one_out(rows.detector.null_):
+        kind = "were measured without themselves"
     return [
         "The distance of a row measures how far it lies from the centre of the data in units of their own "
         "spread, correlations included. The p-value is the chance that a clean row lies at least as far out; "
@@ -137,6 +171,20 @@ def meaning_of(rows: JudgedRows) -> list[str]:
         "exceeds the cutoff. A flag says that the row is unusual, not that it is wrong.",
         "A contribution is the part of the squared distance that a column accounts for (its Shapley value). "
         "The parts of all columns add up to the squared distance.",
+        *_left_out_words(rows),
+    ]
+
+
+def _left_out_words(rows: JudgedRows) -> list[str]:
+    """Return what the distances of training rows are where a fit without them measures each row."""
+    if not (rows.training and leaves_one_out(rows.detector.null_)):
+        return []
+    what, without = "leave-one-out", "a fit to all the other rows"
+    if getattr(rows.detector.null_, "engine_", None) == "folds":
+        what, without = "cross-validated", "the fit to the folds that it is not in"
+    return [
+        f"The distances shown are {what} distances: each row is measured from {without}, as a new row would be, so "
+        "that no row draws the centre and the spread towards itself."
     ]
 
 
@@ -146,7 +194,7 @@ def limits_of(rows: JudgedRows) -> list[str]:
     n, p = detector.n_samples_, detector.contribution_names_.size
     facts = scatter_facts(detector)
     rank = facts.rank
-    limits = [
+    limits = resampling_limits(rows) or [
         "The laws assume that clean rows are independent and normal. Heavy tails or skewness raise flags too."
     ]
     scatter = detector.estimator_[-1] if hasattr(detector.estimator_, "steps") else detector.estimator_
@@ -158,7 +206,7 @@ def limits_of(rows: JudgedRows) -> list[str]:
     elif facts.regularized:
         limits.append(
             f"{type(scatter).__name__} pulls the covariance towards a simple one, which makes distances exist for any "
-            "number of columns. How large they are depends on how far it pulls, and no law of them is known."
+            "number of columns. How large they are depends on how far it pulls, and no formula gives their law."
         )
     elif n < 5 * p:
         limits.append(
@@ -174,7 +222,7 @@ def limits_of(rows: JudgedRows) -> list[str]:
             f"The rows span {rank:,} of {p:,} dimensions. Distances live on that span; a row off it has p-value 0, "
             "whatever its distance."
         )
-    if not detector.simultaneous and rows.d2.size * rows.level >= 1:
+    if not _law.judges_together(detector) and not ranks_the_rows(rows) and rows.d2.size * rows.level >= 1:
         share = f"about {100 * rows.level:.3g}% of clean rows"
         if _law.law_is_exact(detector):
             text = f"At this level {share} are flagged by chance."

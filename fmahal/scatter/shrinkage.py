@@ -10,6 +10,7 @@ from sklearn.utils import check_scalar
 
 from .._registry import scatters
 from .._typing import ArrayLike
+from ._amounts import ledoit_wolf_share, oas_share
 from ._linear import LinearShrinkage
 from ._moments import DualMoments, PrimalMoments
 
@@ -135,11 +136,7 @@ class LedoitWolf(LinearShrinkage):
 
     def _intensity(self, moments: PrimalMoments | DualMoments) -> float:
         _, dispersion, fourth = moments.invariants
-        noise = (fourth - dispersion) / moments.n
-        spread = dispersion - 1.0 / moments.p
-        if moments.p == 1 or noise * moments.n <= moments.tolerance * fourth:
-            return 0.0  # nothing to shrink; with two rows the noise is zero up to rounding
-        return 1.0 if noise >= spread else noise / spread
+        return float(ledoit_wolf_share(dispersion, fourth, moments.n, moments.p, moments.tolerance))
 
 
 @scatters.register("oas", "Oracle approximating shrinkage", order=30)
@@ -253,13 +250,8 @@ class OAS(LinearShrinkage):
             raise ValueError(f'formula must be "sklearn" or "paper", got {self.formula!r}.')
 
     def _intensity(self, moments: PrimalMoments | DualMoments) -> float:
-        if moments.p == 1:
-            return 0.0
-        dispersion = moments.invariants.dispersion
         omitted = 2.0 / moments.p if self.formula == "paper" else 0.0
-        numerator = (1.0 - omitted) * dispersion + 1.0
-        denominator = (moments.n + 1.0 - omitted) * (dispersion - 1.0 / moments.p)
-        return 1.0 if numerator >= denominator else numerator / denominator
+        return float(oas_share(moments.invariants.dispersion, moments.n, moments.p, omitted))
 
 
 @scatters.register("shrunk", "Linear shrinkage by a given amount", order=50)

@@ -40,9 +40,13 @@ def test_every_registered_pair_is_run_or_given_a_reason(run):
     assert {(pair["scatter"], pair["null"]) for pair in pairs} == expected
     assert all((pair["status"] == "ok") == (pair["flagged"] is not None) for pair in pairs)
     assert sum(pair["auto"] for pair in pairs) == len(scatters)
-    starred = {pair["scatter"]: pair["null"] for pair in pairs if pair["auto"]}
-    assert starred["empirical"] == "normal"
-    assert starred["ledoit-wolf"] == "chi2"
+    starred = {pair["scatter"]: pair for pair in pairs if pair["auto"]}
+    assert starred["empirical"]["null"] == "normal"
+    assert starred["mcd"]["null"] == "robust"
+    assert starred["ledoit-wolf"]["null"] == starred["ogk"]["null"] == "bootstrap"
+    assert starred["ledoit-wolf"]["configured"] is None
+    assert "kind='parametric'" in starred["ogk"]["configured"]
+    assert starred["ogk"]["status"] == "ok"
 
 
 def test_a_pair_equals_the_detector(run):

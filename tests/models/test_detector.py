@@ -78,7 +78,9 @@ def test_training_and_new_rows_follow_their_own_law():
 @settings(max_examples=25, deadline=None)
 @given(alpha=st.floats(1e-30, 1 - 1e-6), simultaneous=st.booleans())
 def test_every_verdict_is_the_same_verdict(scatter, alpha, simultaneous):
-    det = _FITTED.setdefault(repr(scatter), MahalanobisDetector(scatter).fit(X))
+    if repr(scatter) not in _FITTED:
+        _FITTED[repr(scatter)] = MahalanobisDetector(scatter).fit(X)
+    det = _FITTED[repr(scatter)]
     det.set_params(alpha=alpha, simultaneous=simultaneous)
     level = det.level_
     assert det.offset_ == -det.cutoff_
@@ -158,6 +160,41 @@ def test_units_change_no_decision(scale):
     np.testing.assert_array_equal(scaled.predict(NEW * scale), det.predict(NEW))
 
 
+# ------------------------------------------------------------------ what a null may bring
+
+
+def test_only_a_resampled_cutoff_has_a_standard_error():
+    assert detector(null="normal").cutoff_se_ is None
+    det = detector(null=fmahal.BootstrapNull(200, random_state=0), alpha=0.05)
+    assert 0 < det.cutoff_se_ < det.cutoff_
+    se = det.cutoff_se_
+    det.alpha = 0.01  # follows without a refit
+    assert det.cutoff_se_ > se
+
+
+def test_family_wise_pvalues_are_not_corrected_twice():
+    null = fmahal.BootstrapNull(200, kind="parametric", statistic="max", random_state=0)
+    for simultaneous in (True, False):
+        assert detector(null=null, alpha=0.05, simultaneous=simultaneous).level_ == 0.05
+
+
+def test_the_level_of_a_null_takes_the_place_of_alpha():
+    det = detector(null=fmahal.EmpiricalNull(contamination=0.1), alpha=0.001)
+    assert det.level_ == det.null_.level_
+    assert (det.labels_ == -1).sum() == 6
+
+
+def test_too_few_reference_distances_for_the_level_are_reported():
+    with pytest.warns(CalibrationWarning, match="1e-05"):
+        detector(null=fmahal.BootstrapNull(20, random_state=0), alpha=1e-5)
+
+
+def test_the_level_decides_how_many_refits_auto_takes():
+    few = MahalanobisDetector(fmahal.MRCD(), alpha=0.1).fit(X).null_.n_resamples
+    more = MahalanobisDetector(fmahal.MRCD(), alpha=0.01).fit(X).null_.n_resamples
+    assert few == 10 < more == 34
+
+
 # ------------------------------------------------------------------ estimators
 
 
@@ -166,9 +203,9 @@ def test_default_estimator_is_robust_while_rows_allow_it():
     assert isinstance(det.estimator_, fmahal.MinCovDet)
     assert det.estimator_.random_state == 0
     assert (det.labels_[:3] == -1).all()
-    with pytest.warns(CalibrationWarning, match="MRCD"):
-        det = MahalanobisDetector().fit(X[:19])
+    det = MahalanobisDetector().fit(X[:19])  # here too
     assert isinstance(det.estimator_, fmahal.MRCD)
+    assert det.null_.kind == "parametric"
 
 
 @pytest.mark.parametrize(

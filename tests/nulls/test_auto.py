@@ -13,9 +13,11 @@ from fmahal.exceptions import CalibrationWarning, RankDeficientError
 from fmahal.nulls import (
     AutoNull,
     BaseNull,
+    BootstrapNull,
     ChiSquareNull,
     NormalTheoryNull,
     RobustNull,
+    auto_table,
     resolve_null,
     select_null,
 )
@@ -53,24 +55,26 @@ EXACT = [
         ChiSquareNull,
     ),
 ]
-APPROXIMATE = [
-    (fmahal.LedoitWolf(), "LedoitWolf"),
-    (fmahal.OAS(), "OAS"),
-    (fmahal.QIS(), "QIS"),
-    (fmahal.ShrunkCovariance(), "ShrunkCovariance"),
-    (fmahal.FixedScatter("median"), "FixedScatter"),
-    (fmahal.FixedScatter("median", covariance=np.eye(3)), "FixedScatter"),
-    (skcov.LedoitWolf(), "LedoitWolf"),
-    (skcov.MinCovDet(random_state=0), "MinCovDet"),
-    (skcov.EllipticEnvelope(random_state=0), "EllipticEnvelope"),
-    (skcov.GraphicalLasso(), "GraphicalLasso"),
-    (make_pipeline(PCA(2), fmahal.EmpiricalCovariance()), "PCA"),
-    (make_pipeline(PCA(2), MinCovDet(random_state=0)), "MinCovDet"),
-    (make_pipeline(MinMaxScaler(clip=True), fmahal.EmpiricalCovariance()), "MinMaxScaler"),
-    (
-        make_pipeline(StandardScaler(), fmahal.FixedScatter(np.zeros(3), covariance=np.eye(3))),
-        "StandardScaler",
-    ),
+FAST = [fmahal.LedoitWolf(), fmahal.OAS(), fmahal.QIS(), fmahal.ShrunkCovariance(), skcov.LedoitWolf()]
+RESAMPLED = [
+    fmahal.FixedScatter("median"),
+    fmahal.FixedScatter("median", covariance=np.eye(3)),
+    fmahal.ModifiedCholesky(penalty="l2", alpha=0.1),
+    skcov.GraphicalLasso(),
+    make_pipeline(StandardScaler(), fmahal.LedoitWolf()),
+    make_pipeline(PCA(2), fmahal.EmpiricalCovariance()),
+    make_pipeline(PCA(2), MinCovDet(random_state=0)),
+    make_pipeline(MinMaxScaler(clip=True), fmahal.EmpiricalCovariance()),
+    make_pipeline(StandardScaler(), fmahal.FixedScatter(np.zeros(3), covariance=np.eye(3))),
+]
+PARAMETRIC = [
+    fmahal.MRCD(),
+    fmahal.OGK(),
+    fmahal.WrappedCovariance(),
+    make_pipeline(StandardScaler(), fmahal.OGK()),
+    make_pipeline(FunctionTransformer(np.cbrt), fmahal.MRCD()),
+    skcov.MinCovDet(random_state=0),
+    skcov.EllipticEnvelope(random_state=0),
 ]
 
 
@@ -79,25 +83,50 @@ def test_exact_without_a_warning(estimator, expected):
     assert type(select_null(estimator.fit(X), X)) is expected
 
 
-@pytest.mark.parametrize(("estimator", "name"), APPROXIMATE, ids=repr)
-def test_chi_square_with_a_warning_that_names_the_reason(estimator, name):
+@pytest.mark.parametrize("estimator", FAST, ids=repr)
+def test_shrinkage_is_resampled_from_its_moments(estimator):
+    null = select_null(estimator.fit(X), X)
+    assert repr(null) == "BootstrapNull(random_state=0)"
+
+
+@pytest.mark.parametrize("estimator", RESAMPLED, ids=repr)
+def test_anything_else_is_refitted_a_number_of_times_that_the_level_asks_for(estimator):
     estimator.fit(X)
+    null = select_null(estimator, X, alpha=0.05)
+    assert isinstance(null, BootstrapNull)
+    assert (null.kind, null.n_resamples) == ("nonparametric", 100)  # 20 / 0.05 distances of 4 rows each
+    assert select_null(estimator, X, alpha=0.2).n_resamples == 25
+    assert select_null(estimator, X, alpha=0.9).n_resamples == 10
+
+
+@pytest.mark.parametrize("estimator", PARAMETRIC, ids=repr)
+def test_robust_scatters_are_refitted_to_normal_rows(estimator):
+    estimator.fit(X)
+    null = select_null(estimator, X, alpha=0.02)
+    assert isinstance(null, BootstrapNull)
+    assert (null.kind, null.n_resamples) == ("parametric", 25)  # 20 / 0.02 distances of 40 rows each
+    assert select_null(estimator, X, alpha=1e-5).n_resamples == 100
+
+
+def test_chi_square_with_a_warning_where_refits_take_long():
+    rows = np.random.default_rng(1).normal(size=(1000, 300))
+    scatter = fmahal.FixedScatter("median").fit(rows)
     with pytest.warns(
-        CalibrationWarning, match=rf"approximate: .*{name}.*chi-square.*null='chi2' accepts"
+        CalibrationWarning, match="FixedScatter.*null='bootstrap'.*null='chi2' accepts"
     ) as record:
-        null = select_null(estimator, X)
+        null = select_null(scatter, rows)
     assert isinstance(null, ChiSquareNull)
     assert len(record) == 1
     assert record[0].filename == __file__
 
 
-@pytest.mark.parametrize("n", [3, 30])
-def test_the_way_out_is_one_that_exists(n):
-    # The sample covariance of three rows of three columns has no law to offer.
+@pytest.mark.parametrize("n", [4, 9])
+def test_chi_square_with_a_warning_where_rows_are_too_few(n):
+    # The sample covariance of four rows of three columns has no law to offer.
     scatter = fmahal.LedoitWolf().fit(X[:n])
-    with pytest.warns(CalibrationWarning) as record:
+    with pytest.warns(CalibrationWarning, match=f"{n} rows are too few") as record:
         select_null(scatter, X[:n])
-    assert ("use EmpiricalCovariance" in str(record[0].message)) == (n == 30)
+    assert ("use EmpiricalCovariance" in str(record[0].message)) == (n == 9)
 
 
 def test_a_subclass_of_the_sample_covariance_is_not_taken_for_it():
@@ -105,8 +134,19 @@ def test_a_subclass_of_the_sample_covariance_is_not_taken_for_it():
         def fit(self, X, y=None):
             return super().fit(X[: len(X) // 2])
 
-    with pytest.warns(CalibrationWarning, match="Trimmed"):
-        assert isinstance(select_null(Trimmed().fit(X), X), ChiSquareNull)
+    assert isinstance(select_null(Trimmed().fit(X), X), BootstrapNull)
+
+
+def test_the_table_is_the_one_that_is_used():
+    table = auto_table()
+    assert [set(row) for row in table] == [{"estimator", "condition", "law"}] * len(table)
+    for estimator, law in [
+        (FAST[0], "BootstrapNull"),
+        (PARAMETRIC[0], "parametric"),
+        (EXACT[0][0], "NormalTheoryNull"),
+    ]:
+        line = next(row for row in table if type(estimator).__name__ in row["estimator"])
+        assert law in line["law"]
 
 
 def test_auto_null_is_its_choice():

@@ -17,7 +17,7 @@ import fmahal
 from fmahal import MahalanobisDetector, RobustNull
 from fmahal._registry import nulls
 from fmahal.exceptions import CalibrationWarning, ExactFitWarning, RankDeficientError
-from fmahal.nulls import ChiSquareNull, select_null
+from fmahal.nulls import BootstrapNull, ChiSquareNull, select_null
 from fmahal.nulls import robust as robust_module
 from fmahal.nulls._fisher import fisher_f
 from fmahal.nulls._mapped import MappedLaw, RowLaw, law_of_quantiles
@@ -461,8 +461,7 @@ def test_auto_takes_it_for_our_class_only():
     pipeline = make_pipeline(StandardScaler(), MinCovDet(random_state=0)).fit(X)
     assert type(select_null(pipeline, X)) is RobustNull
     for estimator in (skcov.MinCovDet(random_state=0), make_pipeline(PCA(2), MinCovDet(random_state=0))):
-        with pytest.warns(CalibrationWarning):
-            assert isinstance(select_null(estimator.fit(X), X), ChiSquareNull)
+        assert isinstance(select_null(estimator.fit(X), X), BootstrapNull)
 
 
 def test_auto_does_not_start_what_takes_minutes():

@@ -1,0 +1,329 @@
+"""What a bootstrap is going to do: which rows, which engine, and which maps its distances pass through."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from sklearn import covariance as sk
+from sklearn.utils import _safe_indexing
+
+from .._typing import ArrayLike, FloatArray
+from ..exceptions import RankDeficientError
+from ..scatter import ScatterFacts, ShrunkCovariance, resolve
+from ._cases import _learning_step, space_is_fixed, space_keeps_law
+from ._draws import Draws
+from ._generated import GeneratedSampler, SignSampler, whitener_of
+from ._moment_bootstrap import fast_moments, moment_draws
+from ._refit_bootstrap import refit_draws, squared_distances
+from ._resample_maps import effective_size, grown, new_row_map, own_weight, pulled_in
+from ._robust_bootstrap import fast_robust, mcd_draws
+from .base import training_facts
+
+Map = Callable[[FloatArray], FloatArray]
+_FIRST = 20  # replicates from which the weight of a row is learned, where it is not known
+_TYPICAL = 0.025  # of robust estimators without a support: rows beyond this quantile are left out
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The parameters of `BootstrapNull` that decide about rows and engines, checked."""
+
+    n_resamples: int
+    kind: str
+    holdout: float | None
+    refit: str
+    max_bytes: int
+    n_jobs: int | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Draws and what happens to them.
+
+    Attributes
+    ----------
+    engine : {"moments", "gram", "fast-robust", "refit"}
+        What makes the draws.
+    draws : callable
+        From a SeedSequence to blocks of draws.
+    train, new : callable or None
+        Maps of the distances; without a `train` the training distances come from the `new` ones by `pull`.
+    pull : callable or None
+        See `train`.
+    learn : callable or None
+        From the first replicates to `train`, where that depends on them.
+    n_train : int
+        Rows of the fit to all rows.
+    per_replicate : tuple of int
+        How many training and new rows the maximum of a replicate is taken over.
+    n_left : int
+        Training rows that no replicate draws, because a robust estimate does not rest on them.
+    """
+
+    engine: str
+    draws: Callable[[np.random.SeedSequence], Iterator[Draws]]
+    n_train: int
+    per_replicate: tuple[int, int]
+    train: Map | None = None
+    new: Map | None = None
+    pull: Map | None = None
+    learn: Callable[[FloatArray, FloatArray], Map] | None = None
+    n_left: int = 0
+
+    def references(self, seed: np.random.SeedSequence) -> Iterator[tuple[FloatArray, FloatArray, int]]:
+        """Yield blocks of mapped training and new distances, and how many resamples were redrawn for them."""
+        train_map, waiting, seen = self.train, [], 0
+        for draws in self.draws(seed):
+            if self.learn is not None and train_map is None:
+                waiting.append(draws)
+                seen += len(draws.new)
+                if seen < _FIRST:
+                    continue
+                train_map = self._learned(waiting)
+                for one in waiting:
+                    yield self._mapped(one, train_map)
+                waiting = []
+            else:
+                yield self._mapped(draws, train_map)
+        if waiting:
+            train_map = self._learned(waiting)
+            for one in waiting:
+                yield self._mapped(one, train_map)
+
+    def _learned(self, draws: list[Draws]) -> Map:
+        assert self.learn is not None
+        kept, held = (np.concatenate([getattr(d, kind) for d in draws])[:_FIRST] for kind in ("train", "new"))
+        return self.learn(kept, held)
+
+    def _mapped(self, draws: Draws, train_map: Map | None) -> tuple[FloatArray, FloatArray, int]:
+        new = draws.new if self.new is None else self.new(draws.new)
+        if self.pull is not None:
+            return self.pull(draws.new), new, draws.redrawn
+        return draws.train if train_map is None else train_map(draws.train), new, draws.redrawn
+
+
+def make_plan(estimator: Any, X: ArrayLike, choice: Choice) -> Plan:
+    """Return the plan for a fitted estimator and its training rows."""
+    space, scatter = resolve(estimator)
+    facts = training_facts(estimator, X)
+    if facts.rank < 1:
+        raise RankDeficientError(
+            f"The {facts.n_samples} training rows, or most of them, are equal (rank 0), so that there are no distances "
+            "to resample. Pass rows that differ."
+        )
+    known = space_is_fixed(space) or (_equivariant(scatter, facts) and space_keeps_law(space))
+    target, rows = (scatter, _table(space, X)) if known else (estimator, X)
+    if choice.kind != "nonparametric":
+        return _generated(target, rows, space, scatter, facts, choice)
+    if facts.robust:
+        inside = _clean(scatter, facts, _table(space, X))
+        rows = _safe_indexing(rows, np.flatnonzero(inside))
+        n = int(np.count_nonzero(inside))
+    else:
+        n = facts.n_samples
+    n_held = _held(choice.holdout, n, facts)
+    if n_held == 0:
+        return _out_of_bag(target, rows, scatter, facts, choice, n)
+    return _holdout(target, rows, scatter, facts, choice, n, n_held)
+
+
+def _holdout(
+    target: Any, rows: Any, scatter: Any, facts: ScatterFacts, choice: Choice, n: int, n_held: int
+) -> Plan:
+    """Fits without some rows: these are new, the others training rows; all distances are mapped to those of n rows."""
+    N, centred = n - n_held, not facts.assume_centered
+    engine, make = _engine(target, rows, scatter, choice)
+    equivariant = target is scatter and _equivariant(scatter, facts)
+    grow = partial(grown, N=N, n=n, centred=centred)
+    c = _own_share(scatter)
+
+    def learn(q: FloatArray, D: FloatArray) -> Map:
+        return partial(grow, c=own_weight(q, D, N, centred=centred))
+
+    return Plan(
+        engine=engine,
+        draws=partial(_call, make, target, rows, choice, n_held),
+        n_train=facts.n_samples,
+        per_replicate=(N, n_held),
+        train=None if c is None or facts.robust else partial(grow, c=c),
+        new=new_row_map(N, n, facts.rank, centred=centred) if equivariant else None,
+        learn=learn if c is None and not facts.robust else None,
+        n_left=facts.n_samples - n,
+    )
+
+
+def _out_of_bag(target: Any, rows: Any, scatter: Any, facts: ScatterFacts, choice: Choice, n: int) -> Plan:
+    """Resamples: the rows that one misses are new to a fit that is worth about n / 2 rows, and are mapped to n."""
+    p, centred = facts.rank, not facts.assume_centered
+    equivariant = target is scatter and _equivariant(scatter, facts)
+    size = effective_size(n, p) if equivariant else np.nan
+    if not size > p + 1:
+        why = (
+            f"with n = {n} rows of rank {p} a resample has too few distinct ones"
+            if equivariant
+            else f"this map is one of affine equivariant scatters without a step that learns, and "
+            f"{type(scatter).__name__ if target is scatter else 'this pipeline'} is none"
+        )
+        raise ValueError(
+            "holdout=None maps the distances of rows that a resample misses from its effective size, about n / 2, to "
+            f"n, and {why}. Use holdout=0.1, which leaves out rows without replacement."
+        )
+    engine, make = _engine(target, rows, scatter, choice)
+    one_less = new_row_map(size, n - 1, p, centred=centred)
+    c = 0.0 if facts.robust else 1.0
+    missed = round(n * (1 - 1 / n) ** n)
+    return Plan(
+        engine=engine,
+        draws=partial(_call, make, target, rows, choice, 0),
+        n_train=facts.n_samples,
+        per_replicate=(missed, missed),
+        new=new_row_map(size, n, p, centred=centred),
+        pull=lambda D: pulled_in(one_less(D), n, c, centred=centred),
+        n_left=facts.n_samples - n,
+    )
+
+
+def _generated(target: Any, rows: Any, space: Any, scatter: Any, facts: ScatterFacts, choice: Choice) -> Plan:
+    """Rows that are made where the scatter works, and brought back to where the estimator starts."""
+    back = None if target is scatter else _way_back(space, choice.kind)
+    Z = rows if target is scatter else _table(space, rows)
+    if facts.robust:
+        Z = Z[_clean(scatter, facts, Z)]
+    location = np.asarray(scatter.location_, dtype=np.float64)
+    n, make, new = facts.n_samples, partial(_made, target, rows, choice), None
+    if choice.kind == "wild":
+        k, centred = len(Z), not facts.assume_centered
+        n_held = _held(choice.holdout or 0.1, k, facts)
+        if target is scatter and _equivariant(scatter, facts):
+            new = new_row_map(k - n_held, k, facts.rank, centred=centred)
+        signs = partial(SignSampler, centred=Z - location, location=location, n_held=n_held, back=back)
+        return Plan("refit", partial(make, signs), n, (k, n_held), new=new, n_left=n - k)
+    whitener = whitener_of(scatter, facts)
+    white = whitener.whiten(Z - location)
+    law = partial(
+        GeneratedSampler,
+        kind=choice.kind,
+        Z=white,
+        radii=_radii(white, scatter, facts),
+        location=location,
+        whitener=whitener,
+        n=n,
+        back=back,
+    )
+    return Plan(
+        "refit", partial(make, law), n, (n, n), n_left=0 if choice.kind == "parametric" else n - len(Z)
+    )
+
+
+def _made(
+    target: Any, rows: Any, choice: Choice, sampler: Any, seed: np.random.SeedSequence
+) -> Iterator[Draws]:
+    return refit_draws(
+        target,
+        rows,
+        n_resamples=choice.n_resamples,
+        seed=seed,
+        n_held=0,
+        n_jobs=choice.n_jobs,
+        sampler=sampler(seed=seed),
+    )
+
+
+def _radii(white: FloatArray, scatter: Any, facts: ScatterFacts) -> FloatArray:
+    """Return distances of rows as if location and covariance had been known: each row has pulled the fit its way."""
+    q, n = np.einsum("ij,ij->i", white, white), facts.n_samples
+    centred = not facts.assume_centered
+    if facts.robust or not _equivariant(scatter, facts) or n < facts.rank + 3:
+        return np.sqrt(q)
+    left_out = q * n / (n - 1 - q) if centred else q * (n - 1) / (n - q)
+    return np.sqrt(new_row_map(n - 1, 1e6 * n, facts.rank, centred=centred)(left_out))
+
+
+def _way_back(space: Any, kind: str) -> Any:
+    """Return the inverse of steps that only shift and scale, from the scatter to the rows of the pipeline."""
+    step = _learning_step(space, affine=True)
+    if step is None and hasattr(space, "inverse_transform"):
+        return space.inverse_transform
+    name = type(space.steps[-1][1] if step is None else step).__name__
+    raise ValueError(
+        f"kind={kind!r} makes rows where the scatter works, and {name}, which is refitted to each resample, has no "
+        "way back from there to the rows it learns from. Use kind='nonparametric', which resamples the rows and "
+        "refits the whole pipeline."
+    )
+
+
+def _engine(target: Any, rows: Any, scatter: Any, choice: Choice) -> tuple[str, Any]:
+    """Return the name of an engine, and the engine."""
+    if choice.refit == "fast" and target is scatter:
+        if fast_moments(scatter):
+            return ("moments" if rows.shape[0] >= rows.shape[1] else "gram"), moment_draws
+        if fast_robust(scatter):
+            return "fast-robust", mcd_draws
+    return "refit", partial(refit_draws, n_jobs=choice.n_jobs)
+
+
+def _call(make: Any, target: Any, rows: Any, choice: Choice, n_held: int, seed: Any) -> Iterator[Draws]:
+    return make(
+        target,
+        rows,
+        n_resamples=choice.n_resamples,
+        seed=seed,
+        n_held=n_held,
+        max_bytes=choice.max_bytes,
+        kept=n_held > 0,
+    )
+
+
+def _held(holdout: float | None, n: int, facts: ScatterFacts) -> int:
+    """Return how many rows are held out."""
+    if holdout is None:
+        return 0
+    n_held = max(1, round(holdout * n))
+    least = 2 if facts.regularized else facts.rank + (1 if facts.assume_centered else 2)
+    if n - n_held < least:
+        raise RankDeficientError(
+            f"holdout={holdout:g} leaves {n - n_held} of {n} rows to fit, and a covariance of rank {facts.rank} needs "
+            f"{least}. Use a smaller holdout, a regularised estimator (LedoitWolf, OAS, QIS, ShrunkCovariance), or "
+            "kind='parametric'."
+        )
+    return n_held
+
+
+def _table(space: Any, X: Any) -> FloatArray:
+    """Return the rows where the scatter works, (n, p) in float64."""
+    return np.ascontiguousarray(X if space is None else space.transform(X), dtype=np.float64)
+
+
+def _equivariant(scatter: Any, facts: ScatterFacts) -> bool:
+    if facts.regularized:
+        return False
+    return bool(getattr(scatter, "affine_equivariant", facts.kind in ("empirical", "mcd")))
+
+
+def _own_share(scatter: Any) -> float | None:
+    """Return the share of the sample covariance in a moment estimate, None for another estimator."""
+    if isinstance(scatter, ShrunkCovariance) and scatter.ridge is not None:
+        return 1.0
+    if type(scatter) is sk.ShrunkCovariance:
+        return 1.0 - float(scatter.shrinkage)
+    kind = getattr(scatter, "scatter_kind", None)
+    if kind == "empirical" or type(scatter) is sk.EmpiricalCovariance:
+        return 1.0
+    if kind in ("ledoit-wolf", "oas", "shrunk") or type(scatter) in (sk.LedoitWolf, sk.OAS):
+        return 1.0 - float(scatter.shrinkage_)
+    return None
+
+
+def _clean(scatter: Any, facts: ScatterFacts, Z: FloatArray) -> Any:
+    """Return which rows a robust estimate rests on: those that resampling may draw."""
+    support = getattr(scatter, "support_", None)
+    if support is not None and np.asarray(support).shape == (len(Z),):
+        return np.asarray(support, dtype=bool)
+    from scipy import stats
+
+    d2, law = squared_distances(scatter, Z), stats.chi2(max(facts.rank, 1))
+    return d2 <= np.median(d2) * law.isf(_TYPICAL) / law.median()

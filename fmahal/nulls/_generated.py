@@ -1,0 +1,132 @@
+"""Rows that are made and not resampled: from a normal law, a smoothed, an elliptical or a symmetric one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .._typing import FloatArray
+from ..scatter import ScatterFacts
+from ..whitener import Whitener
+from ._draws import generator_key, held_out
+from ._refit_bootstrap import Fit, Measured, stream, stream_key
+
+
+def bandwidth(n: int, r: int) -> float:
+    r"""Return Silverman's bandwidth :math:`(4 / (r + 2))^{1/(r+4)} \, n^{-1/(r+4)}` of n white rows in r dimensions."""
+    return float((4 / ((r + 2) * n)) ** (1 / (r + 4)))
+
+
+@dataclass(frozen=True)
+class GeneratedSampler:
+    """n rows to fit and n fresh rows of the same law, made in whitened coordinates.
+
+    Parameters
+    ----------
+    kind : {"parametric", "smoothed", "elliptical"}
+        Which law.
+    Z : ndarray of shape (k, r)
+        Whitened rows, for "smoothed".
+    radii : ndarray of shape (k,)
+        Their distances from the centre, not squared, for "elliptical".
+    location, whitener : ndarray of shape (p,), Whitener
+        From whitened coordinates to those of the scatter.
+    n : int
+        Rows of a fit.
+    seed : numpy.random.SeedSequence
+        The one of the call.
+    back : callable, optional
+        From the coordinates of the scatter to those of the estimator.
+    """
+
+    kind: str
+    Z: FloatArray
+    radii: FloatArray
+    location: FloatArray
+    whitener: Whitener
+    n: int
+    seed: np.random.SeedSequence
+    back: Callable[[FloatArray], Any] | None = None
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Return n training and n new rows."""
+        return self.n, self.n
+
+    def fits(self, replicate: int, attempt: int) -> list[Fit]:
+        """Return one fit, to the first half of the rows made."""
+        white = self.white(stream(stream_key(self.seed), replicate, attempt), 2 * self.n)
+        rows = self.location + self.whitener.color(white)
+        if self.back is not None:
+            rows = self.back(rows)
+        own, fresh = rows[: self.n], rows[self.n :]
+        return [Fit(own, (Measured("train", own), Measured("new", fresh)))]
+
+    def white(self, rng: np.random.Generator, size: int) -> FloatArray:
+        """Return whitened rows of the law."""
+        r = self.whitener.shape[0]
+        noise = rng.standard_normal((size, r))
+        if self.kind == "parametric":
+            return noise
+        if self.kind == "elliptical":
+            radii = self.radii[rng.integers(self.radii.size, size=size)]
+            return noise * (radii / np.linalg.norm(noise, axis=1))[:, None]
+        h = bandwidth(len(self.Z), r)
+        return (self.Z[rng.integers(len(self.Z), size=size)] + h * noise) / np.sqrt(1 + h * h)
+
+
+@dataclass(frozen=True)
+class SignSampler:
+    """The rows themselves, each on its own side of the centre or on the opposite one.
+
+    Parameters
+    ----------
+    centred : ndarray of shape (n, p)
+        Rows less the location.
+    location : ndarray of shape (p,)
+        The centre.
+    seed : numpy.random.SeedSequence
+        The one of the call.
+    n_held : int
+        Rows held out of the second fit.
+    back : callable, optional
+        From the coordinates of the scatter to those of the estimator.
+    """
+
+    centred: FloatArray
+    location: FloatArray
+    seed: np.random.SeedSequence
+    n_held: int
+    back: Callable[[FloatArray], Any] | None = None
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Return all rows, training rows of the first fit; those held out of the second, new ones."""
+        return len(self.centred), self.n_held
+
+    def fits(self, replicate: int, attempt: int) -> list[Fit]:
+        """Return a fit to all rows, and one without those held out."""
+        n = len(self.centred)
+        signs = 2.0 * stream(stream_key(self.seed), replicate, attempt).integers(2, size=(n, 1)) - 1.0
+        rows = self.location + signs * self.centred
+        if self.back is not None:
+            rows = self.back(rows)
+        held = held_out(generator_key(self.seed), replicate, attempt, n, self.n_held)[0]
+        return [
+            Fit(rows, (Measured("train", rows),)),
+            Fit(np.delete(rows, held, axis=0), (Measured("new", rows[held]),)),
+        ]
+
+
+def whitener_of(scatter: Any, facts: ScatterFacts) -> Whitener:
+    """Return a whitener with as many whitened coordinates as the scatter has rank."""
+    whitener = getattr(scatter, "whitener_", None)
+    if isinstance(whitener, Whitener) and whitener.shape[0] == whitener.rank:
+        return whitener
+    covariance = getattr(scatter, "covariance_", None)
+    if covariance is None:
+        return Whitener.from_precision(scatter.get_precision())
+    return Whitener.from_covariance(covariance, n_samples=facts.n_samples)

@@ -1,0 +1,290 @@
+r"""Leave-one-out squared distances in closed form.
+
+The rows :math:`c_i = x_i - m` have the scatter matrix :math:`A = \sum_i c_i c_i^\top`. Without row i, location and
+scatter matrix are
+
+.. math:: m_{-i} = m - \frac{c_i}{n-1}, \qquad A_{-i} = A - k\, c_i c_i^\top, \qquad x_i - m_{-i} = k\, c_i,
+   \qquad k = \frac n{n-1}
+
+(k = 1 and m = 0 when the location is known). A covariance :math:`w_i A_{-i} / (n-1) + \rho_i I`, where the weight and
+the ridge are those that the estimator itself would choose without row i, is inverted by the rank-one identity:
+
+.. math:: d^2_{-i} = k\, t_i / g_i, \qquad
+   t_i = \sum_j u_{ij}^2 \frac{(n-1) \lambda_j}{w_i \lambda_j + (n-1) \rho_i}, \qquad
+   g_i = \frac1k - \sum_j u_{ij}^2 + \sum_j u_{ij}^2 \frac{(n-1) \rho_i}{w_i \lambda_j + (n-1) \rho_i}
+
+with the singular value decomposition :math:`C = U \Lambda^{1/2} V^\top` of the centred rows.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import qr
+from sklearn import covariance as sk
+
+from .._structures.base import row_blocks
+from ..scatter import OAS, EmpiricalCovariance, LedoitWolf, ShrunkCovariance, resolve
+from ..scatter._moments import EPS, WIDE, column_scale, dual_moments, rank_tolerance
+from ..whitener import Whitener
+from ._cases import exact_case, space_is_fixed, space_keeps_law
+from ._intensity import shrinkage_weights
+from ._left_out import float_table, left_out, scatter_distances
+from .base import training_facts
+
+EMPIRICAL = (EmpiricalCovariance, sk.EmpiricalCovariance)
+SHRUNK = (ShrunkCovariance, sk.ShrunkCovariance)
+_ADAPTIVE = (LedoitWolf, OAS, sk.LedoitWolf, sk.OAS)
+_OUTWEIGHED = 0.05  # below this share of the sum of squares, what is left of it without a row has lost digits
+_FEW = 4  # rows; of two, the noise that an intensity estimates is nothing but rounding
+_RISKY = 1e-6  # below it, the gap of an unregularised covariance may be nothing but rounding
+_MOST_REFITS = (
+    8  # rows with so small a gap that a fit each decides; at most rank + 1 rows can have one, or all
+)
+
+Array = NDArray[np.float64]
+
+
+class Frame(NamedTuple):
+    """The singular value decomposition of centred rows.
+
+    Attributes
+    ----------
+    rows : ndarray of shape (n, p)
+        Centred rows C, without constant columns, in units of `scale`.
+    location : ndarray of shape (p,)
+        What was subtracted: the mean, or zeros.
+    scale : ndarray of shape (p,) or None
+        Units of the columns; None when they are as given.
+    centred : bool
+        Whether the mean was subtracted.
+    values : ndarray of shape (r,)
+        Positive eigenvalues of C'C, descending.
+    left : ndarray of shape (n, r)
+        Left singular vectors U.
+    rest : ndarray of shape (n,)
+        1/k - |u_i|^2, the part of the leverage that is left to other directions; an exact 0 where there are none.
+    tolerance : float
+        Share of the largest eigenvalue below which one counts as zero when nothing regularises.
+    """
+
+    rows: Array
+    location: Array
+    scale: Array | None
+    centred: bool
+    values: Array
+    left: Array
+    rest: Array
+    tolerance: float
+
+    def vectors(self) -> Array:
+        """Return the right singular vectors V, (p, r): O(n p r)."""
+        V = self.rows.T @ (self.left / np.sqrt(self.values))
+        if self.values.size and self.values[-1] < WIDE * self.values[0]:
+            V, triangle = qr(V, overwrite_a=True, mode="economic", check_finite=False)
+            V *= np.sign(np.diagonal(triangle))
+        return V
+
+
+def spectral_frame(X: NDArray[Any], *, centred: bool, unit_columns: bool = False) -> Frame:
+    """Decompose the rows about their mean, or about zero; perhaps in units of their standard deviations.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, p)
+        Finite rows.
+    centred : bool
+        Whether the mean is subtracted.
+    unit_columns : bool, default=False
+        Whether columns are brought to a common unit, and directions within rounding of a singular correlation
+        matrix are left out: for a covariance that nothing regularises.
+
+    Returns
+    -------
+    frame : Frame
+        The decomposition.
+
+    Notes
+    -----
+    O(n p min(n, p)) time; memory for the rows three times.
+    """
+    moments = dual_moments(X, centred)  # the centred rows, whichever of n and p is larger
+    rows: Any = moments._rows
+    scale: Any = None
+    moments.input_eps = float(np.finfo(X.dtype).eps) if X.dtype != np.float64 else 0.0
+    tolerance = moments.tolerance
+    if unit_columns:
+        scale = column_scale(moments.sd, moments.location, moments.constant)
+        rows /= scale
+    n = len(rows)
+    values, left = _decompose(rows)
+    floor = tolerance if unit_columns else n * EPS
+    count = min(int(np.count_nonzero(values > floor * values.max(initial=0.0))), moments.max_rank)
+    values, left = values[:count], np.ascontiguousarray(left[:, :count])
+    most = n - 1 if centred else n
+    largest = 1.0 - 1.0 / n if centred else 1.0
+    rest = np.zeros(n) if count == most else largest - np.einsum("ij,ij->i", left, left)
+    location: Any = moments.location
+    return Frame(rows, location, scale, centred, values, left, rest, tolerance)
+
+
+def _decompose(rows: Array) -> tuple[Array, Array]:
+    """Return the eigenvalues of C'C, descending, and left singular vectors of the positive ones."""
+    n, p = rows.shape
+    gram = rows @ rows.T if p > n else rows.T @ rows
+    values, vectors = np.linalg.eigh(gram)
+    values, vectors = np.maximum(values[::-1], 0.0), vectors[:, ::-1]
+    if (
+        values[min(p, n - 1) - 1] < WIDE * values[0]
+    ):  # products have squared the spread of the singular values
+        if p > n:
+            triangle = qr(rows.T, mode="r", check_finite=False)[0][:n]
+            _, roots, right = np.linalg.svd(triangle)
+            return roots**2, right.T
+        vectors, roots, _ = np.linalg.svd(rows, full_matrices=False)
+        return roots**2, vectors
+    if p > n:
+        return values, vectors
+    roots = np.sqrt(values)
+    return values, rows @ (vectors / np.where(roots > 0, roots, 1.0))
+
+
+def leave_one_out(estimator: Any, X: Any, d2: Array) -> Array | None:
+    """Return the squared distance of each training row from a fit to all the others, in closed form.
+
+    Parameters
+    ----------
+    estimator : fitted scatter or Pipeline that ends in one
+        `EmpiricalCovariance`, `ShrunkCovariance`, `LedoitWolf` or `OAS`, ours or scikit-learn's; or a `FixedScatter`
+        with a given covariance and the mean or a given location. Steps before it learn nothing from the rows, or
+        only shift and scale columns in front of the sample covariance.
+    X : array-like of shape (n, n_features)
+        Training rows, as given to `estimator`; at least three.
+    d2 : ndarray of shape (n,)
+        Their squared distances.
+
+    Returns
+    -------
+    left_out : ndarray of shape (n,) or None
+        Squared distances, +inf where the rank drops when the row leaves; None for any other estimator.
+
+    Notes
+    -----
+    O(n) for the sample covariance and for a known one. For the others a decomposition, O(n p min(n, p)), then
+    O(n min(n, p)). The few rows that formulas cannot measure to many digits, those that outweigh all others or that
+    nearly make up a direction alone, are measured by one more fit each. What a regularised
+    estimator adds is chosen again without the row: nothing is frozen at its value for all rows.
+    """
+    space, scatter = resolve(estimator)
+    if not isinstance(X, np.ndarray) and not hasattr(X, "shape"):
+        X = np.asarray(X)
+    known = training_facts(estimator, X)
+    if known.n_samples != len(d2):  # updated by partial_fit: the other rows are not here
+        return None
+    case, _ = exact_case(estimator, known)
+    if case == "known":
+        return d2.copy()
+    if case == "known-covariance":
+        return d2 * (len(d2) / (len(d2) - 1.0)) ** 2
+    empirical = type(scatter) in EMPIRICAL
+    if not empirical and type(scatter) not in SHRUNK + _ADAPTIVE:
+        return None
+    affine = empirical and not known.assume_centered
+    if not (space_keeps_law(space) if affine else space_is_fixed(space)):
+        return None
+    Z = X if space is None else space.transform(X)
+    if empirical or given_amount(scatter) == 0:
+        return _empirical(scatter, Z, d2, known.assume_centered)
+    return _regularised(scatter, float_table(Z), not known.assume_centered)
+
+
+def given_amount(scatter: Any) -> float | None:
+    """Return how much a `ShrunkCovariance` was told to shrink, None for other classes."""
+    if type(scatter) not in SHRUNK:
+        return None
+    ridge = getattr(scatter, "ridge", None)
+    return float(scatter.shrinkage if ridge is None else ridge)
+
+
+def _empirical(scatter: Any, Z: Any, d2: Array, known_location: bool) -> Array:
+    """d2_{-i} = n d2 / (n - 1 - d2); about a known location (n - 1) d2 / (n - d2)."""
+    table = float_table(Z)
+    n, p = table.shape
+    if table.dtype != np.float64:  # the distances of float32 rows have been rounded to float32
+        d2 = scatter_distances(scatter, table.astype(np.float64))
+    limit, factor = (n, n - 1.0) if known_location else (n - 1, float(n))
+    gap = 1.0 - d2 / limit
+    risky = np.flatnonzero(gap < _RISKY)
+    if 0 < risky.size <= _MOST_REFITS:  # a gross outlier, or a row alone in its direction: a fit can tell
+        gap[risky] = 1.0
+        out = factor * (d2 / limit) / gap
+        out[risky] = [left_out(scatter, table, np.array([i]))[0] for i in risky]
+        return out
+    # The rounding of a distance grows with the condition of the correlation matrix.
+    floor = 0.0
+    if risky.size:
+        floor = min(8.0 * rank_tolerance(n, p) * max(_condition(scatter, n), 1.0), _RISKY)
+    drops = gap <= floor
+    return np.where(drops, np.inf, factor * (d2 / limit) / np.where(drops, 1.0, gap))
+
+
+def _condition(scatter: Any, n: int) -> float:
+    whitener = getattr(scatter, "whitener_", None)
+    if whitener is None:
+        whitener = Whitener.from_covariance(scatter.covariance_, n_samples=n)
+    return float(whitener.condition_number)
+
+
+def _regularised(scatter: Any, Z: NDArray[Any], centred: bool) -> Array:
+    n = len(Z)
+    if n < _FEW:
+        return np.array([left_out(scatter, Z, np.array([i]))[0] for i in range(n)])
+    frame = spectral_frame(Z, centred=centred)
+    sqnorms = np.einsum("ij,ij->i", frame.rows, frame.rows)
+    trace, dispersion, fourth = _invariants_without(frame, sqnorms)
+    weight, ridge = shrinkage_weights(scatter, trace, dispersion, fourth, n - 1, Z.shape[1])
+    k = n / (n - 1.0) if centred else 1.0
+    d2 = np.empty(n)
+    for rows in row_blocks(n, max(frame.values.size, 1)):
+        squares = frame.left[rows] ** 2
+        added = (n - 1.0) * ridge[rows, None]
+        lifted = weight[rows, None] * frame.values + added
+        with np.errstate(divide="ignore", invalid="ignore"):  # nothing varies: such rows are refitted below
+            distance = np.einsum("ij,ij->i", squares, (n - 1.0) * frame.values / lifted)
+            gap = frame.rest[rows] + np.einsum("ij,ij->i", squares, added / lifted)
+            drops = gap <= n * frame.tolerance * (added[:, 0] == 0)
+            d2[rows] = np.where(drops, np.inf, k * distance / gap)
+    total = sqnorms.sum()
+    for i in np.flatnonzero(k * sqnorms > (1.0 - _OUTWEIGHED) * total):
+        d2[i] = left_out(scatter, Z, np.array([i]))[0]
+    return d2
+
+
+def _invariants_without(frame: Frame, sqnorms: Array) -> tuple[Array, Array, Array]:
+    """Return trace, dispersion and fourth moment (see `Invariants`) of the sample without each row.
+
+    With q_i = |c_i|^2, a_i = c_i' A c_i and h = sum_k q_k c_k, the fourth moments about the other location are
+    sum_k (q_k + 2 c_k'e + |e|^2)^2 minus the row's own term, e = c_i / (n - 1).
+    """
+    n, q, total = len(sqnorms), sqnorms, sqnorms.sum()
+    k = n / (n - 1.0) if frame.centred else 1.0
+    if total <= 0:
+        return np.zeros(n), np.zeros(n), np.zeros(n)
+    q, values = q / total, frame.values / total  # free of units
+    along = np.einsum("ij,j->i", frame.left**2, values**2)
+    left = np.maximum(1.0 - k * q, 0.0)
+    frobenius = values @ values - 2.0 * k * along + (k * q) ** 2
+    fourth = q @ q - (k * k * q) ** 2 if frame.centred else q @ q - q**2
+    if frame.centred:
+        pull = frame.rows @ ((q / total) @ frame.rows)  # c_i'h
+        fourth += (
+            (4.0 * along + 2.0 * q) / (n - 1.0) ** 2 + n * q**2 / (n - 1.0) ** 4 + 4.0 * pull / (n - 1.0)
+        )
+    square = np.where(left > 0, left**2, 1.0)
+    return (
+        total * left / (n - 1),
+        np.maximum(frobenius, 0.0) / square,
+        np.maximum(fourth, 0.0) * (n - 1) / square,
+    )

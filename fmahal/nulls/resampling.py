@@ -1,0 +1,398 @@
+"""Laws of distances by resampling: the bootstrap."""
+
+from __future__ import annotations
+
+import math
+import re
+import sys
+from collections.abc import Callable
+from numbers import Integral, Real
+from typing import Any, Literal
+
+import numpy as np
+
+from .._random import as_seed_sequence
+from .._registry import nulls
+from .._typing import ArrayLike, FloatArray, RandomState
+from ..exceptions import CalibrationWarning
+from ._bootstrap_plan import Choice, Plan, make_plan
+from ._empirical_law import EmpiricalLaw, Pool
+from ._maximum_law import MaximumLaw
+from ._refit_bootstrap import scatter_of
+from .base import BaseNull, warn_caller
+
+_KINDS = ("nonparametric", "smoothed", "parametric", "elliptical", "wild")
+_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+_OFTEN = 0.05  # share of resamples drawn again that is worth a warning
+
+
+_QUICK = 99  # replicates in a comparison
+_SHARES = {"empirical": 20, "ledoit-wolf": 20, "oas": 20, "shrunk": 20, "mcd": 50, "detmcd": 50}
+
+
+def _refits(n: int, p: int, scatter_name: str) -> float:
+    """Return the predicted cost of a comparison in fits, of which a fast replicate takes a known share."""
+    return _QUICK / _SHARES.get(scatter_name, 1)
+
+
+@nulls.register(
+    "bootstrap",
+    "Bootstrap: refits to resampled rows",
+    order=50,
+    quick={"n_resamples": _QUICK},
+    cost=_refits,
+)
+class BootstrapNull(BaseNull):
+    r"""Laws of squared distances by resampling: the estimator is refitted many times, and its distances are pooled.
+
+    No normal law is assumed (but for ``kind="parametric"``), any estimator will do, and the rows may be few: the
+    p-value of a distance is its rank among the M pooled ones,
+
+    .. math:: p(x) = \frac{1 + \#\{d_i^2 \ge d^2(x)\}}{M + 1} .
+
+    Each replicate of the default kind leaves out a share `holdout` of the n rows and fits the other N. The left-out
+    rows are new to that fit, and make `new_dist_`; the kept ones are its training rows, and make `train_dist_`.
+    A resample of n rows *with* replacement, the textbook's bootstrap, would serve neither: a row that was drawn twice
+    pulls the fit twice, and the fit is worth n / 2 rows only, so that the distances of the rows it misses are far too
+    large (n = 500, p = 50: a test at 5 % rejects 1 % of clean new rows) and for shrinkage estimators those of its own
+    rows are as far off.
+
+    Parameters
+    ----------
+    n_resamples : int, default=999
+        Number of replicates, B.
+    kind : {"nonparametric", "smoothed", "parametric", "elliptical", "wild"}, default="nonparametric"
+        Where the rows of a replicate come from.
+
+        * ``"nonparametric"``: the rows themselves, as above; nothing is assumed but that they are independent.
+        * ``"parametric"``: n rows from the normal law with the fitted location and covariance, and n more as new
+          rows. Without ties, and with outliers neither in the fits nor in the law.
+        * ``"smoothed"``: n rows and n new ones, each a resampled row in whitened coordinates plus noise,
+          :math:`(z_J + h e) / \sqrt{1 + h^2}`, with Silverman's bandwidth
+          :math:`h = (4 / (r + 2))^{1/(r+4)} n^{-1/(r+4)}` in r dimensions. Covariances stay as they are; the more
+          columns, the nearer to normal the rows get (h = 0.6 at n = 500, r = 10).
+        * ``"elliptical"``: n rows and n new ones, with distances resampled from those of the training rows (for the
+          sample covariance, from what these are without a row's pull on the fit) and uniform directions in whitened
+          coordinates: heavy tails stay, whatever is not elliptical goes.
+        * ``"wild"``: each row stays at its distance from the centre, on its own side or the opposite one: a law that
+          is symmetric about the centre. Left-out rows are new.
+    statistic : {"point", "max"}, default="point"
+        "max" pools one number a replicate, the largest distance: p-values and cut-offs are then those of the largest
+        of as many rows as there are training rows, and `alpha` is the probability that any clean row is flagged. Use
+        it with ``kind="parametric"``. Other kinds take the largest of the rows at hand, which is its own reference in
+        most replicates: hardly a training row can be flagged (n = 100, p = 3: none of clean data, at 5 %), and the
+        cut-off for new rows ends near the largest training row, also with a `tail`.
+    holdout : float or None, default=0.1
+        Share of rows that a replicate leaves out, above 0 and at most 0.5, for the kinds "nonparametric" and "wild".
+        None: resamples with replacement, and the rows that one misses are the new ones; for affine equivariant
+        estimators (see Notes).
+    tail : {None, "gpd"}, default=None
+        Whether p-values beyond the largest reference distance follow a generalised Pareto law, fitted to the upper
+        tenth, and do not stop at 1 / (M + 1).
+    refit : {"fast", "full"}, default="fast"
+        "fast" refits `EmpiricalCovariance`, `LedoitWolf`, `OAS` and `ShrunkCovariance` (scikit-learn's too) from
+        weighted sums, many resamples in one matrix product, with the same results; and `MinCovDet` by one step
+        from the fit to all rows, with a linear correction [4]_. "full" refits a clone each time, as is done for every
+        other estimator.
+    max_memory : str or int, default="256MB"
+        Bound of the working arrays, in bytes or with a unit KB, MB, GB, TB (powers of 1024); of refits that are not
+        fast, one is in memory in each process.
+    n_jobs : int, optional
+        Processes for refits that are not fast, as in joblib; each keeps to one thread.
+    random_state : int, RandomState, Generator or None
+        Seeds the resamples. The result of an int depends on neither `n_jobs`, `max_memory` nor threads.
+    verbose : int, default=0
+        Whether progress is reported on the error stream.
+    callback : callable, optional
+        Called with (replicates done, `n_resamples`) after each block of replicates. What it raises ends the fit, which
+        leaves an earlier fit as it was.
+
+    Attributes
+    ----------
+    train_dist_, new_dist_ : law
+        Laws of training rows and of new rows, with vectorised ``cdf sf ppf isf``.
+    n_references_ : tuple of int
+        Numbers M of pooled distances, of training rows and of new rows.
+    n_redrawn_ : int
+        Resamples that lacked the rank of all rows and were drawn again.
+    engine_ : {"moments", "gram", "fast-robust", "refit"}
+        How the replicates were fitted: from weighted sums; the same for more columns than rows, from inner products of
+        rows; by the fast robust bootstrap; or by a clone each.
+    familywise_ : bool
+        Whether p-values account for all rows already: ``statistic == "max"``.
+
+    Raises
+    ------
+    ValueError
+        For an unknown `kind`, `statistic`, `tail` or `refit`, a bad number, ``holdout=None`` where no map is known, a
+        made-up kind for a pipeline that has no way back to its rows, or a refit that fails.
+    RankDeficientError
+        When more than half of all resamples lack the rank of all rows, the rows that `holdout` leaves are too few, or
+        all rows are equal.
+
+    Warns
+    -----
+    CalibrationWarning
+        When a robust estimate rests on some rows only, and the others are missing in the law; when more than 5 % of
+        the resamples were drawn again; from `check_level`, when there are too few replicates for a level.
+
+    See Also
+    --------
+    ConformalNull : exact, for the price of half the rows or of n fits.
+
+    Notes
+    -----
+    Sizes. Distances of N < n rows are turned into those of n. Training rows: with the sample covariance a distance q
+    and the distance from the fit of the other rows are one number (a rank-one identity), and going from N down to
+    N - 1 and up to n gives
+
+    .. math:: q' = \frac{N (n - 1)\, q}{n (N - 1) - c\,(n - N)\, q}
+
+    with c = 1, or 1 - shrinkage for `LedoitWolf`, `OAS` and `ShrunkCovariance`; for other estimators that are not
+    robust, c is what links the middle of kept and left-out distances of the first 20 replicates. New rows: for affine
+    equivariant estimators, by the map between the F laws (see `NormalTheoryNull`) of N and of n rows; for others they
+    are left as they are, a little too large. ``holdout=None`` maps from the effective size n' of a resample to n by the
+    same laws; n' = n / 2 for few columns, and in general solves :math:`1/\delta = E[w / (1 + w \delta p/n)]`,
+    :math:`\delta = 1/(1 - p/n')` for Poisson weights w.
+
+    Measured sizes, in per cent, on normal, t (5 degrees) and lognormal rows with 99 replicates: `EmpiricalCovariance`
+    at 5 %, between 4.2 and 5.7 for n >= 10 p from n = 30 on; at 1 %, between 0.7 and 1.5 from n = 100 on. `LedoitWolf`
+    and `QIS` at 5 %, between 4.5 and 6 for n = 100 and p = 10, 50; between 3 and 6.1 for n = 50, p = 100. "elliptical"
+    and "smoothed" have their size for what they assume: "smoothed" rejects 9 % of t rows at n = 100, p = 10.
+
+    Robust estimators. Resampled rows cannot flag a share of outliers above alpha, as these would be part of the law.
+    For an estimator tagged `robust`, all kinds but "parametric" therefore draw only rows of its `support_` (or, without
+    one, rows within the 97.5 % point of chi-square scaled to the median). What that cuts off is missing in the tail,
+    and as many clean rows are flagged in addition to the level: for `MinCovDet` with n = 100, p = 5, where some 8 % of
+    clean rows fall outside the support, 13 % at 5 %; for `MRCD`, whose support is its subset, a quarter.
+    "parametric" has a whole tail, of normal rows.
+
+    Pipelines. Steps that are fixed, or that only shift and scale columns before an affine equivariant scatter, are
+    applied once. All others learn from the rows, and are refitted with the scatter.
+
+    Cost. Moment scatters: O(B n p^2) multiplications in matrix products and O(B p^3) for p <= n; O(B n^3) for p > n.
+    `MinCovDet`: B concentration steps. Others: B fits. The pooled distances take 8 B n bytes, up to 32 MB; beyond,
+    they are counted in bins of a relative width of 2^-16.
+
+    References
+    ----------
+    .. [1] Efron, B. and Tibshirani, R. J. (1993). An Introduction to the Bootstrap. Chapman & Hall.
+       :doi:`10.1201/9780429246593`
+    .. [2] Phipson, B. and Smyth, G. K. (2010). Permutation p-values should never be zero. Statistical Applications in
+       Genetics and Molecular Biology 9(1), 39. :doi:`10.2202/1544-6115.1585`
+    .. [3] El Karoui, N. and Purdom, E. (2018). Can we trust the bootstrap in high-dimensions? The case of linear
+       models. Journal of Machine Learning Research 19(5), 1-66. https://jmlr.org/papers/v19/17-006.html
+    .. [4] Salibian-Barrera, M., Van Aelst, S. and Willems, G. (2008). Fast and robust bootstrap. Statistical Methods
+       and Applications 17, 41-71. :doi:`10.1007/s10260-007-0048-6`
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fmahal import BootstrapNull, LedoitWolf
+    >>> X = np.random.default_rng(0).standard_t(3, size=(200, 5))
+    >>> scatter = LedoitWolf().fit(X)
+    >>> null = BootstrapNull(n_resamples=199, random_state=0).fit(scatter, X, scatter.mahalanobis(X))
+    >>> bool(null.new_dist_.isf(0.01) > 25)  # chi-square says 15.1
+    True
+    """
+
+    n_references_: tuple[int, int]
+    n_redrawn_: int
+    engine_: str
+    familywise_: bool
+
+    def __init__(
+        self,
+        n_resamples: int = 999,
+        *,
+        kind: Literal["nonparametric", "smoothed", "parametric", "elliptical", "wild"] = "nonparametric",
+        statistic: Literal["point", "max"] = "point",
+        holdout: float | None = 0.1,
+        tail: Literal["gpd"] | None = None,
+        refit: Literal["fast", "full"] = "fast",
+        max_memory: str | int = "256MB",
+        n_jobs: int | None = None,
+        random_state: RandomState = None,
+        verbose: int = 0,
+        callback: Callable[[int, int], Any] | None = None,
+    ):
+        self.n_resamples = n_resamples
+        self.kind = kind
+        self.statistic = statistic
+        self.holdout = holdout
+        self.tail = tail
+        self.refit = refit
+        self.max_memory = max_memory
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+        self.callback = callback
+
+    def fit(self, estimator: Any, X: ArrayLike, d2: FloatArray) -> BootstrapNull:
+        """Resample, refit and pool.
+
+        Parameters
+        ----------
+        estimator : fitted scatter or Pipeline that ends in one
+            The estimator that gave the distances. It is cloned, and not changed.
+        X : array-like of shape (n_samples, n_features)
+            The training rows.
+        d2 : ndarray of shape (n_samples,)
+            Their squared distances, not used.
+
+        Returns
+        -------
+        self : BootstrapNull
+            The fitted law. When the fit fails or is interrupted, an earlier one stays as it was.
+        """
+        plan = make_plan(estimator, X, self._choice())
+        if plan.n_left:
+            _warn_left(plan, type(scatter_of(estimator)).__name__)
+        train, new, redrawn = self._pooled(plan)
+        if redrawn > _OFTEN * self.n_resamples:
+            warn_caller(
+                f"{redrawn} resamples for {self.n_resamples} replicates lacked the rank of all rows and were drawn "
+                "again, so that the reference distances are those of the luckier resamples. There are few rows for the "
+                "columns: use a regularised estimator, kind='parametric', or a smaller holdout.",
+                CalibrationWarning,
+            )
+        self.train_dist_, self.new_dist_ = train, new
+        self.n_references_ = (train.size, new.size)
+        self.n_redrawn_, self.engine_ = redrawn, plan.engine
+        self.familywise_ = self.statistic == "max"
+        return self
+
+    def cutoff_se(self, level: float, kind: Literal["new", "train"] = "new") -> float:
+        """Return the standard error of a cut-off, which a finite number of replicates causes.
+
+        Parameters
+        ----------
+        level : float
+            The level.
+        kind : {"new", "train"}, default="new"
+            Of new rows or of training rows.
+
+        Returns
+        -------
+        se : float
+            Standard error of ``new_dist_.isf(level)`` or ``train_dist_.isf(level)``, in units of squared distance;
+            infinite when there are too few replicates for the level.
+
+        Raises
+        ------
+        ValueError
+            For another `kind`.
+        """
+        if kind not in ("new", "train"):
+            raise ValueError(f"kind must be 'new' or 'train', got {kind!r}.")
+        law: Any = self.new_dist_ if kind == "new" else self.train_dist_
+        return float(law.standard_error(level))
+
+    def check_level(self, level: float) -> None:
+        """Warn when no p-value can be as small as a level, and say how many replicates that needs.
+
+        Parameters
+        ----------
+        level : float
+            The level at which rows are judged.
+
+        Warns
+        -----
+        CalibrationWarning
+            When 1 / (M + 1) is above the level, so that no row can be flagged.
+        """
+        if self.tail is not None:
+            return
+        laws: tuple[Any, Any] = (self.train_dist_, self.new_dist_)
+        short = [(needed, law) for law in laws if (needed := self._needed(law, level)) is not None]
+        if short:
+            needed = max(number for number, _ in short)
+            rows = " and ".join(
+                name for name, law in zip(("training", "new"), laws) if any(law is one for _, one in short)
+            )
+            warn_caller(
+                f"n_resamples={self.n_resamples} is too few for level {level:.3g}: no p-value of {rows} rows can be "
+                f"that small, so that no such row is flagged. Use n_resamples={needed} or more, or tail='gpd'.",
+                CalibrationWarning,
+            )
+
+    def _needed(self, law: Any, level: float) -> int | None:
+        """Return how many replicates a level needs, None when there are enough."""
+        inner = law.base_level(np.asarray(level)) if isinstance(law, MaximumLaw) else level
+        if 1 / (law.size + 1) <= inner * (1 + 1e-12):
+            return None
+        return math.ceil((1 / inner - 1) / (law.size / self.n_resamples) * (1 - 1e-12))
+
+    def _pooled(self, plan: Plan) -> tuple[EmpiricalLaw | MaximumLaw, EmpiricalLaw | MaximumLaw, int]:
+        pools = (Pool(self.tail), Pool(self.tail))
+        done = redrawn = 0
+        for train, new, again in plan.references(as_seed_sequence(self.random_state)):
+            for pool, block in zip(pools, (train, new)):
+                pool.add(_largest(block) if self.statistic == "max" else block)
+            before, done, redrawn = done, done + len(new), redrawn + again
+            if self.verbose and done * 10 // self.n_resamples > before * 10 // self.n_resamples:
+                print(f"BootstrapNull: {done} of {self.n_resamples} replicates", file=sys.stderr)
+            if self.callback is not None:
+                self.callback(done, self.n_resamples)
+        laws: list[Any] = [pool.law() for pool in pools]
+        if self.statistic == "max":
+            powers = [plan.n_train / size for size in plan.per_replicate]
+            laws = [law if power == 1 else MaximumLaw(law, power) for law, power in zip(laws, powers)]
+        return laws[0], laws[1], redrawn
+
+    def _choice(self) -> Choice:
+        B, h = self.n_resamples, self.holdout
+        if isinstance(B, bool) or not isinstance(B, int | np.integer) or B < 1:
+            raise ValueError(f"n_resamples must be a whole number of at least 1, got {B!r}; 999 is usual.")
+        _one_of("kind", self.kind, _KINDS)
+        _one_of("statistic", self.statistic, ("point", "max"))
+        _one_of("tail", self.tail, (None, "gpd"))
+        _one_of("refit", self.refit, ("fast", "full"))
+        if h is not None and (isinstance(h, bool) or not isinstance(h, Real) or not 0 < float(h) <= 0.5):
+            raise ValueError(
+                f"holdout must be a share of the rows above 0 and at most 0.5, or None, got {h!r}."
+            )
+        jobs = self.n_jobs
+        if jobs is not None and (isinstance(jobs, bool) or not isinstance(jobs, Integral) or jobs == 0):
+            raise ValueError(f"n_jobs must be a number of processes, -1 for all, or None, got {jobs!r}.")
+        holdout = None if h is None else float(h)
+        return Choice(int(B), self.kind, holdout, self.refit, _bytes(self.max_memory), jobs)
+
+
+def _warn_left(plan: Plan, name: str) -> None:
+    n, left = plan.n_train, plan.n_left
+    warn_caller(
+        f"The p-values are too small: only the {n - left} of {n} training rows that {name} rests on are resampled, "
+        "since the others may be outliers, so that clean rows among these are missing in the tail of the law. Up to "
+        f"{100 * left / n:.2g} % of clean rows are flagged in addition to the level; kind='parametric' has a whole "
+        "tail.",
+        CalibrationWarning,
+    )
+
+
+def _largest(block: FloatArray) -> FloatArray:
+    """Return the largest distance of each replicate, NaN where a resample missed no row."""
+    largest = np.max(np.where(np.isnan(block), -np.inf, block), axis=1)
+    return np.where(np.isneginf(largest), np.nan, largest)
+
+
+def _one_of(name: str, value: Any, allowed: tuple[Any, ...]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}.")
+
+
+def _bytes(size: Any) -> int:
+    """Return a number of bytes, from a number or a text such as "256MB"."""
+    if isinstance(size, int | np.integer) and not isinstance(size, bool) and size > 0:
+        return int(size)
+    found = (
+        re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?\s*", size.upper())
+        if isinstance(size, str)
+        else None
+    )
+    number = 0 if found is None else int(float(found[1]) * _UNITS[found[2]])
+    if number < 1:
+        raise ValueError(
+            f"max_memory must be a number of bytes or a text such as '256MB' or '2GB', got {size!r}."
+        )
+    return number
