@@ -16,7 +16,7 @@ from ..exceptions import RankDeficientError
 from ..scatter import ScatterFacts, ShrunkCovariance, resolve
 from ._cases import _learning_step, space_is_fixed, space_keeps_law
 from ._draws import Draws
-from ._generated import GeneratedSampler, SignSampler, whitener_of
+from ._generated import GeneratedSampler, SignSampler, clean_normal, whitener_of
 from ._moment_bootstrap import fast_moments, moment_draws
 from ._refit_bootstrap import refit_draws, squared_distances
 from ._resample_maps import effective_size, grown, new_row_map, own_weight, pulled_in
@@ -202,7 +202,10 @@ def _generated(target: Any, rows: Any, space: Any, scatter: Any, facts: ScatterF
             new = new_row_map(k - n_held, k, facts.rank, centred=centred)
         signs = partial(SignSampler, centred=Z - location, location=location, n_held=n_held, back=back)
         return Plan("refit", partial(make, signs), n, (k, n_held), new=new, n_left=n - k)
-    whitener = whitener_of(scatter, facts)
+    if choice.kind == "parametric" and _pulled_to_a_target(scatter, facts):
+        whitener, location = clean_normal(Z)
+    else:
+        whitener = whitener_of(scatter, facts)
     white = whitener.whiten(Z - location)
     law = partial(
         GeneratedSampler,
@@ -316,6 +319,11 @@ def _own_share(scatter: Any) -> float | None:
     if kind in ("ledoit-wolf", "oas", "shrunk") or type(scatter) in (sk.LedoitWolf, sk.OAS):
         return 1.0 - float(scatter.shrinkage_)
     return None
+
+
+def _pulled_to_a_target(scatter: Any, facts: ScatterFacts) -> bool:
+    """Tell whether a robust covariance is shrunk, by an estimator that does not mind the units of the columns."""
+    return facts.robust and facts.regularized and "columns" in getattr(scatter, "equivariances", ())
 
 
 def _clean(scatter: Any, facts: ScatterFacts, Z: FloatArray) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .._typing import FloatArray
-from ..scatter import ScatterFacts
+from ..scatter import LedoitWolf, ScatterFacts
 from ..whitener import Whitener
 from ._draws import generator_key, held_out
 from ._refit_bootstrap import Fit, Measured, stream, stream_key
@@ -130,3 +130,15 @@ def whitener_of(scatter: Any, facts: ScatterFacts) -> Whitener:
     if covariance is None:
         return Whitener.from_precision(scatter.get_precision())
     return Whitener.from_covariance(covariance, n_samples=facts.n_samples)
+
+
+def clean_normal(Z: FloatArray) -> tuple[Whitener, FloatArray]:
+    """Return the normal law of the rows that a shrunk robust estimate rests on, in units of their own columns.
+
+    Its own covariance is no law of rows: off the span of the few rows that it rests on it is the target, far from which
+    clean rows lie, so that rows drawn from it are too near. What `LedoitWolf` makes of the same rows errs on the other
+    side. Units are left out, as the refits do not depend on them.
+    """
+    sd = Z.std(axis=0)
+    scatter = LedoitWolf().fit((Z - Z.mean(axis=0)) / np.where(sd > 0, sd, 1.0))
+    return scatter.whitener_, np.zeros(Z.shape[1])

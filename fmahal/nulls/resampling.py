@@ -65,8 +65,8 @@ class BootstrapNull(BaseNull):
         Where the rows of a replicate come from.
 
         * ``"nonparametric"``: the rows themselves, as above; nothing is assumed but that they are independent.
-        * ``"parametric"``: n rows from the normal law with the fitted location and covariance, and n more as new
-          rows. Without ties, and with outliers neither in the fits nor in the law.
+        * ``"parametric"``: n rows from the normal law with the fitted location and covariance (but see Notes on shrunk
+          robust ones), and n more as new rows. Without ties, and with outliers neither in the fits nor in the law.
         * ``"smoothed"``: n rows and n new ones, each a resampled row in whitened coordinates plus noise,
           :math:`(z_J + h e) / \sqrt{1 + h^2}`, with Silverman's bandwidth
           :math:`h = (4 / (r + 2))^{1/(r+4)} n^{-1/(r+4)}` in r dimensions. Covariances stay as they are; the more
@@ -80,7 +80,7 @@ class BootstrapNull(BaseNull):
         "max" pools one number a replicate, the largest distance: p-values and cut-offs are then those of the largest
         of as many rows as there are training rows, and `alpha` is the probability that any clean row is flagged. Use
         it with ``kind="parametric"``. Other kinds take the largest of the rows at hand, which is its own reference in
-        most replicates: hardly a training row can be flagged (n = 100, p = 3: none of clean data, at 5 %), and the
+        most replicates: hardly a training row can be flagged, and the
         cut-off for new rows ends near the largest training row, also with a `tail`.
     holdout : float or None, default=0.1
         Share of rows that a replicate leaves out, above 0 and at most 0.5, for the kinds "nonparametric" and "wild".
@@ -155,17 +155,15 @@ class BootstrapNull(BaseNull):
     same laws; n' = n / 2 for few columns, and in general solves :math:`1/\delta = E[w / (1 + w \delta p/n)]`,
     :math:`\delta = 1/(1 - p/n')` for Poisson weights w.
 
-    Measured sizes, in per cent, on normal, t (5 degrees) and lognormal rows with 99 replicates: `EmpiricalCovariance`
-    at 5 %, between 4.2 and 5.7 for n >= 10 p from n = 30 on; at 1 %, between 0.7 and 1.5 from n = 100 on. `LedoitWolf`
-    and `QIS` at 5 %, between 4.5 and 6 for n = 100 and p = 10, 50; between 3 and 6.1 for n = 50, p = 100. "elliptical"
-    and "smoothed" have their size for what they assume: "smoothed" rejects 9 % of t rows at n = 100, p = 10.
+    "elliptical", "smoothed" and "parametric" hold their level for the rows that they assume, and flag too many where
+    tails are heavier; sizes of all nulls are in the user guide, "Which null law".
 
     Robust estimators. Resampled rows cannot flag a share of outliers above alpha, as these would be part of the law.
     For an estimator tagged `robust`, all kinds but "parametric" therefore draw only rows of its `support_` (or, without
     one, rows within the 97.5 % point of chi-square scaled to the median). What that cuts off is missing in the tail,
-    and as many clean rows are flagged in addition to the level: for `MinCovDet` with n = 100, p = 5, where some 8 % of
-    clean rows fall outside the support, 13 % at 5 %; for `MRCD`, whose support is its subset, a quarter.
-    "parametric" has a whole tail, of normal rows.
+    and up to as many clean rows are flagged in addition to the level. "parametric" has a whole tail, of normal rows.
+    For a shrunk estimator, `MRCD`, they are drawn from the law that `LedoitWolf` makes of the rows of its support: its
+    own covariance is the target off the span of these few rows, and rows drawn from it lie too near.
 
     Pipelines. Steps that are fixed, or that only shift and scale columns before an affine equivariant scatter, are
     applied once. All others learn from the rows, and are refitted with the scatter.

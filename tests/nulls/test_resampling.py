@@ -14,7 +14,7 @@ from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
-from fmahal import OAS, OGK, QIS, EmpiricalCovariance, LedoitWolf, NormalTheoryNull, ShrunkCovariance
+from fmahal import MRCD, OAS, OGK, QIS, EmpiricalCovariance, LedoitWolf, NormalTheoryNull, ShrunkCovariance
 from fmahal._registry import nulls
 from fmahal.exceptions import CalibrationWarning, RankDeficientError
 from fmahal.nulls import resampling
@@ -444,6 +444,30 @@ def test_outliers_do_not_become_part_of_the_law(kind):
         null = fitted(OGK(), X, kind=kind)
     assert null.train_dist_.isf(0.01) < 100
     assert (null.train_dist_.sf(squared_distances(OGK().fit(X), X[:12])) < 0.01).all()
+
+
+@pytest.mark.parametrize(("n", "p"), [(30, 50), (60, 40)])
+def test_a_shrunk_robust_covariance_is_not_taken_for_the_law_of_its_rows(n, p):
+    # Clean new rows of some data sets, at 5 %: rows drawn from the fitted covariance would have half of them flagged.
+    mixing = np.linalg.cholesky(0.5 ** np.abs(np.subtract.outer(np.arange(p), np.arange(p))))
+    shares = []
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        X, new = (rng.standard_normal((m, p)) @ mixing.T for m in (n, 200))
+        scatter = MRCD().fit(X)
+        null = BootstrapNull(10, kind="parametric", random_state=0).fit(scatter, X, None)
+        shares.append(
+            [
+                np.mean(null.train_dist_.sf(scatter.d2_) <= 0.05),
+                np.mean(null.new_dist_.sf(scatter.mahalanobis(new)) <= 0.05),
+            ]
+        )
+        in_units = MRCD().fit(X * np.logspace(-6, 6, p))
+        scaled = BootstrapNull(10, kind="parametric", random_state=0).fit(
+            in_units, X * np.logspace(-6, 6, p), None
+        )
+        np.testing.assert_allclose(scaled.new_dist_.isf(0.05), null.new_dist_.isf(0.05), rtol=1e-6)
+    assert np.mean(shares, axis=0).max() < 0.075
 
 
 def test_parametric_rows_flag_all_outliers_of_a_robust_scatter_without_a_warning():
