@@ -8,7 +8,7 @@ import pytest
 import fmahal
 from fmahal.nulls._draws import generator_key, held_out, resample_counts
 from fmahal.nulls._moment_bootstrap import moment_draws
-from fmahal.nulls._resample_maps import grown, new_row_map
+from fmahal.nulls._resample_maps import grown_normal, new_row_map
 
 N_RESAMPLES, LEVEL = 2000, 0.05
 SIZES = pytest.mark.parametrize(("n", "p"), [(500, 10), (200, 50)])
@@ -101,7 +101,7 @@ def test_bootstrap_cutoffs(pair, n, p):
     def numpy_cutoffs():  # the maps from n - m to n rows are monotone: they may follow the quantile
         train, new = (np.sort(d2, axis=None) for d2 in loop_without_replacement(X, N_RESAMPLES, n_held))
         train, new = (d2[-math.floor(LEVEL * (d2.size + 1)) :][:1] for d2 in (train, new))
-        train = grown(train, n - n_held, n, 1.0, centred=True)
+        train = grown_normal(n - n_held, n, p, centred=True)(train)
         return np.concatenate([train, new_row_map(n - n_held, n, p, centred=True)(new)])
 
     pair(

@@ -34,6 +34,7 @@ _KERNEL_MODULES = (
     "resampling",
     "resampling_dual",
     "robust_resampling",
+    "interpolation",
 )
 _warmups: list[Callable[[], None]] = []
 

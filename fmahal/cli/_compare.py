@@ -23,6 +23,7 @@ _FALSE_ALARMS = (
 )
 _FIT_TIME = "fit time: one fit, distances and p-values, with one BLAS thread; the median of three where it is under 3 s"
 _RANKS = "{}: the rows are ranked among themselves, so that no more than the level can be flagged, whatever the data"
+_POOLS = "{} of {}: the rows are resampled, outliers too, so that little more than the level can be flagged, whatever the data"
 _AUTO = "*: the null that 'auto' picks for this scatter"
 
 
@@ -150,11 +151,33 @@ def _notes(options: argparse.Namespace, table: Table, result: Comparison) -> lis
     ranking = dict.fromkeys(pair.null for pair in result.ran if pair.ranks)
     if ranking:
         notes.append(_RANKS.format(" and ".join(ranking)))
+    for null in dict.fromkeys(pair.null for pair in result.ran if pair.pools):
+        names = [pair.scatter for pair in result.ran if pair.pools and pair.null == null]
+        notes.append(_POOLS.format(null, ", ".join(names)))
+    notes += _partial(options, result)
     if any(pair.auto for pair in result.ran):
         notes.append(_AUTO)
         notes += _configured(result)
     if result.interrupted:
         notes.append("interrupted: the table holds what was finished")
+    return notes
+
+
+def _partial(options: argparse.Namespace, result: Comparison) -> list[str]:
+    """Return which nulls a setting was left away from: those that have no such parameter value, others having it."""
+    _, nulls = _params.registered()
+    made = {name: nulls[name].factory() for name in dict.fromkeys(pair.null for pair in result.ran)}
+    notes = []
+    for key, value in _params.parse_settings(options.null_set, "--null-set").items():
+        without = [
+            name
+            for name, null in made.items()
+            if key in _params.parameters(null) and not _params.accepts(null, key, value)
+        ]
+        if without:
+            notes.append(
+                f"--null-set {key}={value} is no setting of {', '.join(without)}, which kept the usual one"
+            )
     return notes
 
 

@@ -15,7 +15,7 @@ from ._io import load
 from ._table import Table, check_table, plural
 
 _TOP_COLUMNS = 3
-_CONTRIBUTIONS = "largest contributions (shares of d2, above 100% where others are negative)"
+_CONTRIBUTIONS = "columns that add most (shares of d2, above 100% where others are negative)"
 _CHUNK_CELLS = 4_000_000
 _SMALL_CELLS = 1_000_000
 
@@ -38,6 +38,9 @@ def run_detect(options: argparse.Namespace) -> int:
         detector.fit(table.X)
         _nulls.forget_listener(detector)
         _in_shell_words(options, detector, table)
+        options.notes.deferred += [
+            (text, UserWarning) for text in _nulls.idle_settings(detector, null_settings)
+        ]
         took = time.perf_counter() - start
         progress.say("explaining outliers")
         order = np.lexsort((-detector.d2_, detector.pvalues_))
@@ -124,7 +127,9 @@ def _build(options: argparse.Namespace, settings: dict[str, Any], table: Table) 
 def _in_shell_words(options: argparse.Namespace, detector: Any, table: Table) -> None:
     """Say again, in words of the shell and names of the table, what was warned about the results."""
     from ..exceptions import AmbiguousFitWarning, CalibrationWarning, ExactFitWarning
+    from ..plotting._rows import judge
     from ..report import _fit
+    from ..report._words import misfit_of
     from . import _nulls
 
     said = {
@@ -134,9 +139,11 @@ def _in_shell_words(options: argparse.Namespace, detector: Any, table: Table) ->
     }
     notes: dict[str, Any] = {}
     for text, category in options.notes.deferred:
+        if text.startswith(_nulls.ABOUT_NEW_ROWS):
+            continue  # there are none here
         words = next((word for kind, word in said.items() if issubclass(category, kind)), lambda _: None)
         notes.setdefault(words(text) or text, category)
-    for text in (_fit.complement_text(detector, detector.labels_ == -1), _nulls.too_few_note(detector)):
+    for text in (misfit_of(judge(detector)), _nulls.too_few_note(detector)):
         if text is not None:
             notes[text] = CalibrationWarning
     options.notes.deferred[:] = notes.items()
@@ -155,7 +162,11 @@ def _calibration(detector: Any, table: Table, said: str) -> str:
     name = law_name(detector.null_.train_dist_, detector.null_)
     n, p = table.X.shape
     exact = "--scatter empirical gives exact ones, " if n > p + 1 else ""
-    if getattr(detector.estimator_, "robust", False) and n > 2 * p:
+    if (
+        getattr(detector.estimator_, "scatter_kind", None) == "mcd"
+    ):  # mcd itself, whose law does not apply here
+        exact = ""
+    elif getattr(detector.estimator_, "robust", False) and n > 2 * p:
         exact = "--scatter mcd, robust too, has a law of its own, "
     return (
         f"The p-values are approximate: the {name} is not exact for {scatter}. "
@@ -163,13 +174,10 @@ def _calibration(detector: Any, table: Table, said: str) -> str:
     )
 
 
-def top_columns(
-    detector: Any, X: FloatArray, names: list[str], *, adding: bool = False
-) -> list[list[tuple[str, float]]]:
-    """Return for each training row the three largest contributions to its squared distance, as signed shares of it.
+def top_columns(detector: Any, X: FloatArray, names: list[str]) -> list[list[tuple[str, float]]]:
+    """Return for each training row the three columns that add most to its squared distance, as shares of it.
 
-    Shares may exceed one, since other columns may take something away. The largest are those by absolute
-    value, or with `adding` those that add most, of which only positive ones are listed.
+    Shares may exceed one, since other columns may take something away; these are not listed.
     """
     from ..plotting._rows import contributions
 
@@ -179,14 +187,13 @@ def top_columns(
         block = X[start : start + chunk]
         parts = contributions(detector, block, np.ones(len(block)))  # only shares are wanted
         k = min(_TOP_COLUMNS, parts.shape[1])
-        size = parts if adding else np.abs(parts)
-        best = np.argpartition(-size, k - 1, axis=1)[:, :k]
-        order = np.argsort(-np.take_along_axis(size, best, axis=1), axis=1, kind="stable")
+        best = np.argpartition(-parts, k - 1, axis=1)[:, :k]
+        order = np.argsort(-np.take_along_axis(parts, best, axis=1), axis=1, kind="stable")
         best = np.take_along_axis(best, order, axis=1)
         values = np.take_along_axis(parts, best, axis=1)
         totals = parts.sum(axis=1).tolist()
         for columns, shares, total in zip(best.tolist(), values.tolist(), totals):
-            kept = [(names[j], share) for j, share in zip(columns, shares) if share > 0 or not adding]
+            kept = [(names[j], share) for j, share in zip(columns, shares) if share > 0]
             result.append([(name, share / total) for name, share in kept if total > 0])
     return result
 
@@ -201,8 +208,7 @@ def _scores(detector: Any, table: Table) -> dict[str, Any]:
         "label": labels,
         "flagged": labels == -1,
         "top_columns": [
-            ";".join(name for name, _ in row)
-            for row in top_columns(detector, table.X, table.names, adding=True)
+            ";".join(name for name, _ in row) for row in top_columns(detector, table.X, table.names)
         ],
     }
     if table.row_names is not None:
@@ -295,13 +301,11 @@ def _record(
 
 
 def _show(options: argparse.Namespace, detector: Any, table: Table, order: np.ndarray, took: float) -> None:
-    from ..report._law import judges_together
     from . import _nulls
 
     facts = _facts(options, detector, table)
     n = facts["rows"]
     screen = _console.console()
-    scope = "for any of the rows" if judges_together(detector) else "for each row"
     lines = [
         f"{table.source}: {plural(n, 'row')}, {plural(facts['columns'], 'column')}, "
         f"fitted in {_console.seconds(took)}",
@@ -309,7 +313,7 @@ def _show(options: argparse.Namespace, detector: Any, table: Table, order: np.nd
         f"scatter  {facts['scatter']}{'' if options.scatter else ' (default)'}",
         *_subset(facts),
         f"null     {facts['null']}{' (picked by auto)' if options.null == 'auto' else ''}",
-        f"level    {_nulls.level(detector):g} {scope}{_nulls.cutoff_words(detector)}",
+        f"level    {_nulls.level_words(detector)}{_nulls.cutoff_words(detector)}",
         *_nulls.distance_words(detector),
     ]
     for line in lines:
@@ -374,9 +378,7 @@ def _top_table(detector: Any, table: Table, shown: np.ndarray) -> Any:
         ]
         label = Text("outlier", style="bold red") if bad else Text("regular")
         cells.append(label + Text(", off the subspace") if off[i] else label)
-        cells.append(
-            ", ".join(f"{name} {100 * share:+.0f}%" for name, share in causes if abs(share) >= 0.005)
-        )
+        cells.append(", ".join(f"{name} {100 * share:+.0f}%" for name, share in causes if share >= 0.005))
         if table.row_names is not None:
             cells.insert(1, table.row_names[i])
         rows.append(cells)

@@ -12,8 +12,10 @@ from .._registry import nulls
 from .._typing import ArrayLike
 from ..nulls import BaseNull, select_null
 from . import _params
+from ._table import plural
 
 _AUTO = "auto"
+ABOUT_NEW_ROWS = "No new row can be called outlying"  # what a conformal null says of them
 
 
 class Picked(BaseNull):
@@ -79,7 +81,7 @@ def forget_listener(detector: Any) -> None:
 
 def numbers(detector: Any) -> dict[str, Any]:
     """Return cutoffs, their standard errors and the numbers of reference distances; None for what there is not."""
-    from ..report._law import cutoff_se, references
+    from ..report._law import cutoff_se, error_source, references
 
     train, new, level = detector.null_.train_dist_, detector.null_.new_dist_, detector.level_
     return {
@@ -87,6 +89,7 @@ def numbers(detector: Any) -> dict[str, Any]:
         "cutoff_se": finite(cutoff_se(new, level) if detector.cutoff_se_ is None else detector.cutoff_se_),
         "train_cutoff": finite(detector.train_cutoff_),
         "train_cutoff_se": cutoff_se(train, level),
+        "cutoff_se_from": error_source(detector.null_),
         "references": references(new),
         "train_references": references(train),
         "redrawn": getattr(detector.null_, "n_redrawn_", None),
@@ -115,34 +118,91 @@ def cutoff_words(detector: Any) -> str:
     text = f", squared distance above {facts['train_cutoff']:.4g}"
     if count is None:
         return text
-    return f"{text} ({'' if error is None else f'standard error {error:.2g}, '}{count:,} reference distances)"
+    return f"{text} ({count:,} reference distances{_error_words(detector, error)})"
 
 
-def level(detector: Any) -> float:
-    """Return the level that the user chose: alpha, or the share that the null itself flags."""
-    return float(getattr(detector.null_, "level_", None) or detector.alpha)
+def _error_words(detector: Any, error: float | None) -> str:
+    """Return the standard error of a cutoff and what it measures, to follow the number of reference distances."""
+    from ..report._law import error_source
+
+    null = detector.null_
+    if error_source(null) != "replicates":
+        return "" if error is None else f"; standard error {error:.2g} from the sampling of the rows"
+    rows = (
+        f" from {getattr(null, '_n_rows', detector.n_samples_):,} rows" if null.kind != "parametric" else ""
+    )
+    added = "" if error is None else f"; the number of replicates alone adds a standard error of {error:.2g}"
+    return rows + added
+
+
+def level_words(detector: Any) -> str:
+    """Return the level that the user chose and what it is about: alpha, or the share that the null itself flags."""
+    from ..report._law import flagged_in_any_data, judges_together
+
+    share, law = getattr(detector.null_, "level_", None), detector.null_.train_dist_
+    if share is None:
+        return f"{detector.alpha:g} for {'any of the rows' if judges_together(detector) else 'each row'}"
+    count = flagged_in_any_data(law, share)
+    asked = getattr(detector.null_, "contamination", None)
+    if count is None or asked is None:
+        return f"{share:g} for each row"
+    return f"contamination {asked:g}, {count:,} of {plural(detector.n_samples_, 'row')}"
+
+
+def idle_settings(detector: Any, settings: dict[str, Any]) -> list[str]:
+    """Return a note where settings of a conformal null change nothing for the rows of the table."""
+    from ..report._law import is_a
+
+    idle = [key for key in ("kind", "calibration_fraction") if key in settings]
+    if not idle or not is_a(detector.null_, "ConformalNull") or detector.null_.kind == "cv":
+        return []
+    return [
+        f"{' and '.join(f'--null-set {key}={settings[key]}' for key in idle)}: no effect on the rows of the table. A "
+        f"conformal law ranks them among their {'cross-validated' if _folds(detector) else 'leave-one-out'} "
+        "distances, whatever the kind, which is about new rows: judge these in Python, with predict(X_new)."
+    ]
+
+
+def _folds(detector: Any) -> bool:
+    return getattr(detector.null_, "engine_", None) == "folds"
 
 
 def distance_words(detector: Any) -> list[str]:
     """Return what the distances are where they come from fits without the row, as no or one line."""
     if not leaves_one_out(detector):
         return []
-    folds = getattr(detector.null_, "engine_", None) == "folds"
-    what = "cross-validated" if folds else "leave-one-out"
+    what = "cross-validated" if _folds(detector) else "leave-one-out"
     return [f"d2       {what}: the distance of each row by a fit without it"]
 
 
 def expectation(detector: Any) -> str:
     """Return how many rows would be flagged by chance, for use in a sentence."""
-    from ..report._law import flagged_in_any_data, judges_together, law_is_exact, law_name
+    from ..plotting._rows import scatter_facts
+    from ..report._law import (
+        flagged_in_any_data,
+        is_resampled,
+        judges_together,
+        law_is_exact,
+        law_name,
+        resamples_outliers,
+    )
+    from ..report._words import unknown_chance
 
     null, law, n = detector.null_, detector.null_.train_dist_, detector.n_samples_
     name = law_name(law, null)
     count = flagged_in_any_data(law, detector.level_)
     if count is not None:
         return f"the {name} ranks the rows among themselves and flags {count} of them in any data"
-    condition = "if no row were an outlier" if law_is_exact(detector) else f"if the {name} held"
-    if judges_together(detector):
+    if unknown := unknown_chance(detector, detector.level_):
+        return unknown
+    together = judges_together(detector)
+    if not together and resamples_outliers(null, scatter_facts(detector).robust):
+        return f"the law resamples these rows, outliers too: about {_count(n * detector.level_)} flagged in any data"
+    condition = f"if the {name} held"
+    if law_is_exact(detector):
+        normal = not is_resampled(null)
+        condition = "if the rows were normal and none an outlier" if normal else "if no row were an outlier"
+    if together:
         return f"any false alarm has probability {detector.alpha:.2g} {condition}"
     return f"{_count(n * detector.level_)} expected {condition}"
 

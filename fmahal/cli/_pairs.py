@@ -14,9 +14,16 @@ import numpy as np
 from .._registry import Entry, nulls, scatters
 from .._typing import FloatArray
 from ..exceptions import CalibrationWarning
-from ._params import parameters, seeded
+from ._params import accepts, seeded
 
 _REPEAT_BELOW = 3.0  # seconds; shorter runs are timed three times, since the first one may meet cold caches
+_SAME_LAW = (
+    "n_resamples",
+    "random_state",
+    "max_memory",
+    "n_jobs",
+    "verbose",
+)  # how finely and where, not which
 _REPEAT_NULL_BELOW = 0.3  # seconds; resampling many replicates is an average of its own
 
 
@@ -25,7 +32,7 @@ class Pair:
     """One scatter with one null on the training rows; `reason` is set when it was not run or failed.
 
     `configured` holds the null with its parameters where ``auto`` gives it others than its name alone does; `ranks`
-    tells whether it ranks the rows among themselves.
+    tells whether it ranks the rows among themselves, `pools` whether it resamples outliers with the other rows.
     """
 
     scatter: str
@@ -35,6 +42,7 @@ class Pair:
     auto: bool = False
     configured: str = ""
     ranks: bool = False
+    pools: bool = False
     seconds: float = np.nan
     flagged: np.ndarray | None = None
     agreement: float | None = None
@@ -122,9 +130,9 @@ def _one_scatter(name: str, plan: Plan, result: Comparison, say: Callable[[str],
     for entry in (nulls[null] for null in plan.nulls if null != "auto"):
         what = f"{name} x {entry.name}"
         say(what)
-        pair = Pair(name, entry.name, auto=entry.name == picked)
+        null, auto = _made(entry, chosen if entry.name == picked else None, plan)
+        pair = Pair(name, entry.name, auto=auto)
         result.pairs.append(pair)
-        null = _made(entry, chosen if pair.auto else None, plan)
         pair.configured = _configured(null, entry) if pair.auto else ""
         watched = _watched(null, what, say)
         _one_pair(pair, entry, watched, estimator, d2, off, took, plan)
@@ -136,16 +144,21 @@ def _watched(null: Any, what: str, say: Callable[[str], None]) -> Any:
     return listened(null, listener(lambda text: say(f"{what}: {text}")))
 
 
-def _made(entry: Entry, chosen: Any, plan: Plan) -> Any:
-    """Return the unfitted null of an entry with quick parameters, those that ``auto`` chose, and those of the user."""
+def _made(entry: Entry, chosen: Any, plan: Plan) -> tuple[Any, bool]:
+    """Return the unfitted null of an entry with quick parameters and those of the user, and whether ``auto`` takes it.
+
+    Where ``auto`` chose this null, it has the parameters that were chosen; where the user asks for others, more
+    replicates apart, it is not what ``auto`` takes.
+    """
     null = seeded(entry, quick=True)
-    if chosen is not None:
-        usual = seeded(entry).get_params(deep=False)
-        null.set_params(
-            **{key: value for key, value in chosen.get_params(deep=False).items() if value != usual.get(key)}
-        )
-    known = parameters(null)
-    return null.set_params(**{key: value for key, value in plan.null_settings.items() if key in known})
+    own = {key: value for key, value in plan.null_settings.items() if accepts(null, key, value)}
+    if chosen is None:
+        return null.set_params(**own), False
+    usual, chosen_params = seeded(entry).get_params(deep=False), chosen.get_params(deep=False)
+    if any(chosen_params.get(key) != value for key, value in own.items() if key not in _SAME_LAW):
+        return null.set_params(**own), False
+    null.set_params(**{key: value for key, value in chosen_params.items() if value != usual.get(key)})
+    return null.set_params(**own), True
 
 
 def _configured(null: Any, entry: Entry) -> str:
@@ -231,6 +244,9 @@ def _one_pair(
     took: float,
     plan: Plan,
 ) -> None:
+    from ..report._law import resamples_outliers
+    from ..scatter._facts import facts
+
     n, p = plan.X.shape
     pair.reason = entry.applies(pair.scatter, n, p) or ""
     if pair.reason:
@@ -255,10 +271,11 @@ def _one_pair(
     except Exception as error:
         pair.reason, pair.failed = _failure(error), True
         return
-    if off is not None:
+    if off is not None and not getattr(null, "ranked_", False):  # a rank says that already
         pvalues[off] = 0.0
         score = np.where(off, np.inf, score)
     pair.ranks = bool(getattr(null.train_dist_, "itself", False))
+    pair.pools = resamples_outliers(null, facts(estimator, plan.X).robust)
     level = getattr(null, "level_", plan.alpha)
     pair.flagged = null.flags(pvalues, level) if hasattr(null, "flags") else pvalues <= level
     if plan.outliers is not None:

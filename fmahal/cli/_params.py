@@ -5,10 +5,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from .._registry import Entry, Registry, nulls, scatters
 from ._table import split_names, suggest
+
+
+_WORDS = {"true": True, "false": False, "none": None}
 
 
 def registered() -> tuple[Registry, Registry]:
@@ -45,7 +48,8 @@ def check_alpha(alpha: float) -> float:
 def parse_settings(items: Sequence[str], option: str = "--set") -> dict[str, Any]:
     """Turn ``["shrinkage=0.1", "location=median"]`` into a dictionary.
 
-    Values are Python literals (numbers, True, None, tuples, quoted text); anything else is text.
+    Values are Python literals (numbers, True, None, tuples, quoted text); true, false and none in small letters
+    are meant as such; anything else is text.
     """
     settings: dict[str, Any] = {}
     for item in items:
@@ -57,7 +61,7 @@ def parse_settings(items: Sequence[str], option: str = "--set") -> dict[str, Any
         try:
             settings[key] = ast.literal_eval(value.strip())
         except (ValueError, SyntaxError):
-            settings[key] = value.strip()
+            settings[key] = _WORDS.get(value.strip(), value.strip())
     return settings
 
 
@@ -115,16 +119,45 @@ def _clause(reason: str) -> str:
     return reason.strip().rstrip(".")
 
 
+def accepts(made: Any, key: str, value: Any) -> bool:
+    """Tell whether an object has a parameter and, where this lists its values in its annotation, the value.
+
+    Two nulls may have a parameter of one name and different values: the kind of a bootstrap is none of a conformal law.
+    """
+    if key not in parameters(made):
+        return False
+    try:
+        hint = get_type_hints(type(made).__init__).get(key)
+    except (AttributeError, NameError, TypeError):  # annotations that cannot be read forbid nothing
+        return True
+    options = get_args(hint) if get_origin(hint) is not Literal else (hint,)
+    listed = [choice for option in options if get_origin(option) is Literal for choice in get_args(option)]
+    plain = [option for option in options if get_origin(option) is not Literal and option is not type(None)]
+    if not listed or plain:
+        return True
+    return value in listed or (value is None and type(None) in options)
+
+
 def known_to(
     settings: dict[str, Any], names: Iterable[str], registry: Registry = scatters, option: str = "--set"
 ) -> None:
-    """Raise when nothing among `names` has one of the parameters."""
+    """Raise when nothing among `names` has one of the parameters, or one of the values."""
     every: set[str] = set()
-    for name in names:
-        every.update(parameters(registry[name].factory()))
-    for key in settings:
+    made = {name: registry[name].factory() for name in names}
+    for one in made.values():
+        every.update(parameters(one))
+    for key, value in settings.items():
         if key not in every:
             raise ValueError(
                 f"{option} {key}: no {registry.kind} here has such a parameter.{suggest(key, every)} "
                 f"They have {', '.join(sorted(every)) or 'none'}."
             )
+        if not any(accepts(one, key, value) for one in made.values()):
+            having = [name for name, one in made.items() if key in parameters(one)]
+            raise ValueError(
+                f"{option} {key}={value}: {', '.join(having)} {_know(having)} no such value of {key}."
+            )
+
+
+def _know(names: Sequence[str]) -> str:
+    return "knows" if len(names) == 1 else "know"

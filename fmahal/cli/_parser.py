@@ -17,7 +17,7 @@ examples:
   fmahal detect measurements.csv --drop id,site --scatter ledoit-wolf --alpha 0.001 --out scores.csv
   fmahal detect wine --scatter mcd --set support_fraction=0.75 --report wine.html
   fmahal detect wine --scatter ledoit-wolf --null bootstrap --null-set n_resamples=4999
-  fmahal detect wine --scatter empirical --null conformal --null-set kind=jackknife
+  fmahal detect wine --scatter empirical --null conformal --alpha 0.05
   cut -d, -f2- big.csv | fmahal detect - --out - > scores.csv"""
 
 _COMPARE = """\

@@ -65,7 +65,8 @@ class MahalanobisDetector(OutlierMixin, BaseEstimator):
     train_cutoff_ : float or ndarray of shape (n_samples,)
         The same for training rows, ``null_.train_dist_.isf(level_)``; an array for one law per row.
     cutoff_se_ : float or None
-        Standard error of `cutoff_` as an estimate of the true cut-off; None for laws without resampling.
+        Standard error of `cutoff_`: what the finite number of replicates adds, given the rows, and not how far other
+        rows would move it; None for laws without resampling.
     offset_ : float
         ``-cutoff_``.
     contribution_names_ : ndarray of shape (n_coordinates,)
@@ -168,11 +169,12 @@ class MahalanobisDetector(OutlierMixin, BaseEstimator):
         space, scatter = resolve(estimator)
         subspace = _steps.fitted_subspace(scatter, Z.table)
         d2 = measured = _steps.squared_distances(scatter, Z).astype(np.float64)
-        null = resolve_null(self.null, estimator, rows, alpha=self.alpha).fit(estimator, rows, d2)
+        level = _steps.row_level(self.alpha, len(d2) if self.simultaneous else None)
+        null = resolve_null(self.null, estimator, rows, alpha=level).fit(estimator, rows, d2)
         self._check_level(null, len(d2))
         d2 = getattr(null, "train_d2_", d2)  # a law may be about distances from an estimate of its own
         pvalues = np.asarray(null.train_dist_.sf(d2), dtype=np.float64)
-        if subspace is not None:
+        if subspace is not None and not getattr(null, "ranked_", False):
             pvalues[subspace.off_subspace(Z.table, scatter.location_)] = 0.0
         names = _steps.coordinate_names(space, scatter, Z.table.shape[1])
         new_subspace = subspace
@@ -245,14 +247,17 @@ class MahalanobisDetector(OutlierMixin, BaseEstimator):
         Returns
         -------
         pvalues : ndarray of shape (n,)
-            Probability that a clean new row has a larger squared distance; 0 off the training subspace.
+            Probability that a clean new row has a larger squared distance; 0 off the training subspace, but for
+            nulls that rank rows (`ConformalNull`) the rank of an infinite distance.
         """
         d2, off = self._measure(X)
+        ranked = getattr(self.null_, "ranked_", False)
         if hasattr(self.null_, "pvalues"):
             pvalues = np.array(self.null_.pvalues(X), dtype=np.float64)
         else:
-            pvalues = np.asarray(self.null_.new_dist_.sf(d2), dtype=np.float64)
-        pvalues[off] = 0.0
+            pvalues = np.array(self.null_.new_dist_.sf(np.where(off & ranked, np.inf, d2)), dtype=np.float64)
+        if not ranked:
+            pvalues[off] = 0.0
         return pvalues
 
     def score_samples(self, X: ArrayLike) -> NDArray[np.float64]:
@@ -282,9 +287,14 @@ class MahalanobisDetector(OutlierMixin, BaseEstimator):
         Returns
         -------
         scores : ndarray of shape (n,)
-            ``score_samples(X) - offset_``, in units of squared distance.
+            ``score_samples(X) - offset_``, in units of squared distance. For a null with p-values of its own
+            (``ConformalNull("full")``, whose sample is another one for each row) the cut-off is an approximation:
+            near it `predict`, which goes by the p-value, may differ.
         """
-        return self.score_samples(X) - self.offset_
+        scores = self.score_samples(X)
+        if np.isinf(self.offset_):  # nothing is beyond the cut-off, not even a row off the subspace
+            return np.where(np.isneginf(scores), 0.0, np.inf)
+        return scores - self.offset_
 
     def predict(self, X: ArrayLike) -> NDArray[np.int64]:
         """Label new rows.

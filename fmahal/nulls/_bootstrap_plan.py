@@ -10,21 +10,24 @@ from typing import Any
 import numpy as np
 from sklearn import covariance as sk
 from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import _num_samples
 
 from .._typing import ArrayLike, FloatArray
+from .._validation import as_rows
 from ..exceptions import RankDeficientError
 from ..scatter import ScatterFacts, ShrunkCovariance, resolve
 from ._cases import _learning_step, space_is_fixed, space_keeps_law
 from ._draws import Draws
-from ._generated import GeneratedSampler, SignSampler, clean_normal, whitener_of
+from ._generated import GeneratedSampler, SignSampler, clean_normal, span_of, whitener_of
 from ._moment_bootstrap import fast_moments, moment_draws
 from ._refit_bootstrap import refit_draws, squared_distances
-from ._resample_maps import effective_size, grown, new_row_map, own_weight, pulled_in
+from ._resample_maps import effective_size, grown, grown_normal, new_row_map, own_weight, pulled_in
 from ._robust_bootstrap import fast_robust, mcd_draws
 from .base import training_facts
 
 Map = Callable[[FloatArray], FloatArray]
 _FIRST = 20  # replicates from which the weight of a row is learned, where it is not known
+_ROUNDING = 32 * np.finfo(np.float64).eps  # of a column, below which it is constant
 _TYPICAL = 0.025  # of robust estimators without a support: rows beyond this quantile are left out
 
 
@@ -110,17 +113,26 @@ def make_plan(estimator: Any, X: ArrayLike, choice: Choice) -> Plan:
     """Return the plan for a fitted estimator and its training rows."""
     space, scatter = resolve(estimator)
     facts = training_facts(estimator, X)
-    if facts.rank < 1:
-        raise RankDeficientError(
-            f"The {facts.n_samples} training rows, or most of them, are equal (rank 0), so that there are no distances "
-            "to resample. Pass rows that differ."
+    if space is None:
+        X = as_rows(X, name="X", n_features=np.size(scatter.location_))
+    if _num_samples(X) != facts.n_samples:
+        raise ValueError(
+            f"X has {_num_samples(X)} rows, and {type(scatter).__name__} was fitted to {facts.n_samples}. Pass the "
+            "rows that it was fitted to, all of them."
         )
+    if facts.rank < 1:
+        raise _no_spread(facts)
     known = space_is_fixed(space) or (_equivariant(scatter, facts) and space_keeps_law(space))
     target, rows = (scatter, _table(space, X)) if known else (estimator, X)
-    if choice.kind != "nonparametric":
-        return _generated(target, rows, space, scatter, facts, choice)
+    inside = None
     if facts.robust:
-        inside = _clean(scatter, facts, _table(space, X))
+        Z = rows if known else _table(space, X)
+        inside = _clean(scatter, facts, Z)
+        if not _vary(Z[inside]):
+            raise _no_spread(facts)
+    if choice.kind != "nonparametric":
+        return _generated(target, rows, space, scatter, facts, choice, inside)
+    if inside is not None:
         rows = _safe_indexing(rows, np.flatnonzero(inside))
         n = int(np.count_nonzero(inside))
     else:
@@ -144,12 +156,16 @@ def _holdout(
     def learn(q: FloatArray, D: FloatArray) -> Map:
         return partial(grow, c=own_weight(q, D, N, centred=centred))
 
+    train: Map | None = None
+    if c is not None and not facts.robust:
+        train = grown_normal(N, n, facts.rank, centred=centred) if equivariant else partial(grow, c=c)
+
     return Plan(
         engine=engine,
         draws=partial(_call, make, target, rows, choice, n_held),
         n_train=facts.n_samples,
         per_replicate=(N, n_held),
-        train=None if c is None or facts.robust else partial(grow, c=c),
+        train=train,
         new=new_row_map(N, n, facts.rank, centred=centred) if equivariant else None,
         learn=learn if c is None and not facts.robust else None,
         n_left=facts.n_samples - n,
@@ -187,16 +203,19 @@ def _out_of_bag(target: Any, rows: Any, scatter: Any, facts: ScatterFacts, choic
     )
 
 
-def _generated(target: Any, rows: Any, space: Any, scatter: Any, facts: ScatterFacts, choice: Choice) -> Plan:
+def _generated(
+    target: Any, rows: Any, space: Any, scatter: Any, facts: ScatterFacts, choice: Choice, inside: Any
+) -> Plan:
     """Rows that are made where the scatter works, and brought back to where the estimator starts."""
     back = None if target is scatter else _way_back(space, choice.kind)
     Z = rows if target is scatter else _table(space, rows)
-    if facts.robust:
-        Z = Z[_clean(scatter, facts, Z)]
+    if inside is not None:
+        Z = Z[inside]
     location = np.asarray(scatter.location_, dtype=np.float64)
     n, make, new = facts.n_samples, partial(_made, target, rows, choice), None
+    centred = not facts.assume_centered
     if choice.kind == "wild":
-        k, centred = len(Z), not facts.assume_centered
+        k = len(Z)
         n_held = _held(choice.holdout or 0.1, k, facts)
         if target is scatter and _equivariant(scatter, facts):
             new = new_row_map(k - n_held, k, facts.rank, centred=centred)
@@ -216,6 +235,7 @@ def _generated(target: Any, rows: Any, space: Any, scatter: Any, facts: ScatterF
         whitener=whitener,
         n=n,
         back=back,
+        span=span_of(Z, location, whitener, centred=centred),
     )
     return Plan(
         "refit", partial(make, law), n, (n, n), n_left=0 if choice.kind == "parametric" else n - len(Z)
@@ -286,14 +306,36 @@ def _held(holdout: float | None, n: int, facts: ScatterFacts) -> int:
     if holdout is None:
         return 0
     n_held = max(1, round(holdout * n))
-    least = 2 if facts.regularized else facts.rank + (1 if facts.assume_centered else 2)
+    least = 3 if facts.regularized else facts.rank + (1 if facts.assume_centered else 2)
     if n - n_held < least:
         raise RankDeficientError(
             f"holdout={holdout:g} leaves {n - n_held} of {n} rows to fit, and a covariance of rank {facts.rank} needs "
-            f"{least}. Use a smaller holdout, a regularised estimator (LedoitWolf, OAS, QIS, ShrunkCovariance), or "
-            "kind='parametric'."
+            f"{least}. {_advice(n, least, facts)}"
         )
     return n_held
+
+
+def _advice(n: int, least: int, facts: ScatterFacts) -> str:
+    """Return what helps where a holdout leaves too few rows."""
+    ways = ["Use a smaller holdout"] if n - 1 >= least else ["No holdout leaves as many: pass more rows"]
+    if not facts.regularized:
+        ways.append("use a regularised estimator (LedoitWolf, OAS, QIS, ShrunkCovariance)")
+    if n >= least:
+        ways.append("use kind='parametric'")
+    return f"{', or '.join(ways)}."
+
+
+def _no_spread(facts: ScatterFacts) -> RankDeficientError:
+    return RankDeficientError(
+        f"The {facts.n_samples} training rows, or most of them, are equal (rank 0), so that there are no distances "
+        "to resample. Pass rows that differ."
+    )
+
+
+def _vary(Z: FloatArray) -> bool:
+    """Tell whether rows differ by more than rounding: a regularised covariance of equal rows has full rank."""
+    low, high = Z.min(axis=0), Z.max(axis=0)
+    return bool((high - low > _ROUNDING * np.maximum(np.abs(low), np.abs(high))).any())
 
 
 def _table(space: Any, X: Any) -> FloatArray:

@@ -38,8 +38,22 @@ class Counts:
         return self.values[np.searchsorted(self.below, rank, side="right") - 1]
 
 
-def sorted_counts(values: FloatArray) -> Counts:
-    return Counts(np.sort(values))
+def sorted_counts(values: FloatArray, *, in_place: bool = False) -> Counts:
+    """Return values that count for one each."""
+    if not in_place:
+        return Counts(np.sort(values))
+    values.sort()
+    return Counts(values)
+
+
+def number(group: Counts | FloatArray) -> int:
+    """Return how many references there are, in bins or in an array with NaN for absent ones."""
+    return group.size if isinstance(group, Counts) else int(np.count_nonzero(~np.isnan(group)))
+
+
+def number_at_least(group: Counts | FloatArray, x: Any) -> int:
+    """Return how many of these references are x or larger."""
+    return int(group.at_least(x)) if isinstance(group, Counts) else int(np.count_nonzero(group >= x))
 
 
 def merged(parts: list[Counts]) -> Counts:

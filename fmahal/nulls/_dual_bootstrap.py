@@ -24,7 +24,10 @@ from ._draws import Draws, generator_key, held_out, resample_counts
 from ._intensity import LINEAR, shrinkage_weights
 
 Array = NDArray[np.float64]
-_LARGEST_BLOCK = 256  # replicates: progress is reported after each block
+# Progress is reported, and an interrupt heeded, after each block: of at most so many replicates, and of so many thread
+# times n^3, which take about a second.
+_LARGEST_BLOCK = 256
+_WORK = 1e9
 
 
 def dual_draws(
@@ -80,7 +83,7 @@ def dual_draws(
     sample = _sample(scatter, Z)
     _check_full_rank(scatter, sample)
     key = generator_key(seed)
-    size = int(np.clip(max_bytes // (48 * n), 1, _LARGEST_BLOCK))
+    size = _block_size(n, max_bytes, sample.workers())
     redrawn = 0
     for first in range(0, n_resamples, size):
         ids = np.arange(first, min(first + size, n_resamples))
@@ -90,6 +93,12 @@ def dual_draws(
             draws = _block(sample, key, ids, n_held, kept, n_resamples - redrawn)
         redrawn += draws.redrawn
         yield draws
+
+
+def _block_size(n: int, max_bytes: int, workers: int) -> int:
+    """Return how many replicates a block has: one for each thread at least, if memory allows."""
+    by_work = workers * max(int(_WORK / float(n) ** 3), 1)
+    return max(min(max_bytes // (48 * n), by_work, _LARGEST_BLOCK), 1)
 
 
 def _block(
@@ -165,7 +174,14 @@ class _Sample:
         if self.centred:
             # A resample without a row that is far away must not find it in the inner products of all others.
             rows -= np.median(rows, axis=0)
+        # All distances are those of the rows in any unit; in this one no inner product overflows, or vanishes that is
+        # not negligible. A power of two rounds nothing.
+        np.ldexp(rows, -np.frexp(np.abs(rows).max())[1], out=rows)
         self._rows = rows
+
+    def workers(self) -> int:
+        """Return how many replicates are worked on at once."""
+        return 1
 
     @cached_property
     def gram(self) -> Array:
@@ -212,6 +228,12 @@ def _sample(scatter: Any, Z: Array) -> _Sample:
 
 class _Linear(_Sample):
     """Fits weight S + ridge I."""
+
+    def workers(self) -> int:
+        """Return the number of threads of the kernels."""
+        import numba
+
+        return int(numba.get_num_threads())
 
     def distances(
         self, counts: NDArray[np.int32], number: int, *, inside: bool, outside: bool

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._typing import ArrayLike, FloatArray
-from ._counts import Counts, binned, merged, sorted_counts
+from ._counts import Counts, binned, merged, number, number_at_least, sorted_counts
 from ._gpd import FEWEST, MOST, Tail, fit_tail
+from ._numbers import checked_level
 
 _TINIEST = float(np.finfo(np.float64).tiny)  # no p-value is smaller, so that its logarithm exists
 _KEPT = 4_000_000  # values that a pool keeps as they are
@@ -25,7 +26,7 @@ class EmpiricalLaw:
 
     which is a valid p-value when x and the references are exchangeable, and never 0. `cdf` is ``1 - sf``. The
     cut-off ``isf(q)`` is the smallest reference t with ``sf(x) <= q`` for every x > t, so that ``x > isf(q)`` and
-    ``sf(x) <= q`` are the same in every case, ties and rounding included. It is infinite when there are too few
+    ``sf(x) <= q`` are the same for every finite x, ties and rounding included. It is infinite when there are too few
     references, M < 1/q - 1, and minus infinity when every x has such a p-value (q >= 1).
 
     Parameters
@@ -39,7 +40,7 @@ class EmpiricalLaw:
     itself : bool, default=False
         Whether every x is one of the references: then the p-value is ``max(1, #{d_i >= x}) / M``.
     n_groups : int, default=20
-        Into how many groups `standard_error` divides the replicates.
+        Into how many groups at most `standard_error` divides the replicates.
 
     Raises
     ------
@@ -49,7 +50,8 @@ class EmpiricalLaw:
     Notes
     -----
     Sorting, on the first use: O(M log M) time, O(M) memory. Then O(log M) for each number. References that are all
-    equal in their upper tenth have no tail to fit: there `tail` changes nothing.
+    equal in their upper tenth have no tail to fit, and nothing lies beyond an infinite reference: in both cases `tail`
+    changes nothing, and the p-value of a distance beyond all finite references is the share of the infinite ones.
 
     References
     ----------
@@ -82,8 +84,9 @@ class EmpiricalLaw:
             )
         if isinstance(n_groups, bool) or not isinstance(n_groups, Integral) or n_groups < 2:
             raise ValueError(f"n_groups must be an integer of at least 2, got {n_groups!r}.")
-        grouped = values.ndim == 2 and len(values) >= 2 * n_groups
-        self._groups: list[Any] | None = [values[k::n_groups] for k in range(n_groups)] if grouped else None
+        # One distance a replicate: all of them are independent.
+        grouped = values.ndim == 2 and values.shape[1] > 1
+        self._groups: list[Any] = [values[k::n_groups] for k in range(n_groups)] if grouped else []
         values = values.ravel()
         present = ~np.isnan(values)
         self._counts: Any = values if present.all() else values[present]
@@ -91,7 +94,6 @@ class EmpiricalLaw:
 
     def _start(self, tail: Any, itself: bool) -> None:
         self.tail, self.itself = tail, bool(itself)
-        self._laws_of_groups: list[EmpiricalLaw | None] | None = None
         self._tail: Tail | Literal["unfitted"] | None = None if tail is None else "unfitted"
         if tail not in (None, "gpd"):
             raise ValueError(f"tail must be None or 'gpd', got {tail!r}.")
@@ -110,8 +112,9 @@ class EmpiricalLaw:
     def _of_groups(cls, groups: list[Any], n_replicates: int, tail: Any) -> EmpiricalLaw:
         """Return the law of groups of replicates, each an array without NaN or binned counts."""
         law = cls.__new__(cls)
-        law._groups = groups if n_replicates >= 2 * len(groups) else None
         law._counts = merged(groups) if isinstance(groups[0], Counts) else np.concatenate(groups)
+        law._owned = True
+        law._groups = groups if law.size > n_replicates else []
         law._start(tail, False)
         return law
 
@@ -120,9 +123,11 @@ class EmpiricalLaw:
         """Number of reference distances, M."""
         return int(self._counts.size)
 
+    _owned = False  # whether the references are in an array that nothing else looks at
+
     def _references(self) -> Counts:
         if not isinstance(self._counts, Counts):
-            self._counts = sorted_counts(self._counts)
+            self._counts = sorted_counts(self._counts, in_place=self._owned)
         return self._counts
 
     def _fitted_tail(self) -> Tail | None:
@@ -131,6 +136,9 @@ class EmpiricalLaw:
             refs = self._references()
             k = refs.size // 10
             threshold, start = float(refs.ranked(refs.size - 1 - k)), float(refs.ranked(refs.size - 1))
+            if math.isinf(start):
+                self._tail = None
+                return None
             # Evenly spaced ranks stand for all, when there are very many.
             ranks = np.arange(k) if k <= MOST else ((np.arange(MOST) + 0.5) * (k / MOST)).astype(np.int64)
             self._tail = fit_tail(refs.ranked(refs.size - k + ranks) - threshold, threshold, start, k)
@@ -261,36 +269,49 @@ class EmpiricalLaw:
 
         Notes
         -----
-        With at least ``2 n_groups`` replicates: replicate r belongs to group ``r % n_groups``, and the standard
-        deviation of the cut-offs of the groups is divided by :math:`\sqrt{n_{groups}}`. Otherwise half the distance
-        of the two references whose ranks are :math:`\sqrt{M q (1 - q)}` away, the binomial standard deviation of the
-        rank, as for independent references. Beyond the largest reference, from the spread of the largest of M
-        numbers and of the parameters of the tail. O(M log M) time once, in the first case.
+        In two dimensions, where the distances of a replicate depend on each other: of M references those from the
+        cut-off on, :math:`c_g` of the :math:`m_g` in group g, and their share :math:`\hat p` vary by
+
+        .. math:: \mathrm{se}(\hat p)^2 = \frac{G}{G - 1} \sum_{g=1}^{G} \frac{(c_g - \hat p \, m_g)^2}{M^2},
+
+        the replicates being dealt to G groups, ``n_groups`` or as many as there are replicates. Independent references
+        have the binomial :math:`\mathrm{se}(\hat p)^2 = q (1 - q) / M`; with fewer than four groups the larger of the
+        two is taken. The standard error of the cut-off is half the distance of the two references whose ranks are
+        :math:`M \, \mathrm{se}(\hat p)` away [1]_. Beyond the largest reference, from the spread of the largest of M
+        numbers and of the parameters of the tail, as for independent references. O(M) time, and sorting once.
+
+        References
+        ----------
+        .. [1] Woodruff, R. S. (1952). Confidence intervals for medians and other position measures. Journal of the
+           American Statistical Association 47(260), 635-646. DOI 10.1080/01621459.1952.10483443
         """
-        q = float(q)
+        q = checked_level(q)
         if not math.isfinite(self.isf(q)):
             return math.inf
         tail = self._fitted_tail()
         if tail is not None and q < self._level(0):
             return tail.standard_error(float(self._level(0) / q))
-        if self._groups is not None:
-            cutoffs = np.array([law.isf(q) if law is not None else np.inf for law in self._group_laws()])
-            if np.isfinite(cutoffs).all():
-                return float(cutoffs.std(ddof=1) / math.sqrt(cutoffs.size))
-        return self._binomial_error(q)
+        return self._rank_error(q, self.size * self._share_error(q))
 
-    def _group_laws(self) -> list[EmpiricalLaw | None]:
-        """Return one law per group, sorted once; None for a group without references."""
-        if self._laws_of_groups is None:
-            assert self._groups is not None
-            self._laws_of_groups = [_law_of(group) for group in self._groups]
-            self._groups = []
-        return self._laws_of_groups
+    def _share_error(self, q: float) -> float:
+        """Return the standard error of the share of references beyond a fixed distance near the cut-off."""
+        binomial = math.sqrt(q * (1 - q) / self.size)
+        cutoff = self.isf(q)
+        sizes = np.array([number(group) for group in self._groups])
+        present = np.flatnonzero(sizes)
+        if present.size < 2:
+            return binomial
+        beyond = np.array([number_at_least(self._groups[g], cutoff) for g in present])
+        surplus = beyond - beyond.sum() / self.size * sizes[present]
+        G = present.size
+        share = math.sqrt(G / (G - 1) * float(surplus @ surplus)) / self.size
+        # Two or three replicates may agree by chance; equal references tell nothing of their shares.
+        return max(share, binomial) if G < 4 or share == 0.0 else share
 
-    def _binomial_error(self, q: float) -> float:
+    def _rank_error(self, q: float, spread: float) -> float:
+        """Return the standard error of the cut-off from that of its rank."""
         refs, M = self._references(), self.size
         count = int(self._passing(np.asarray(q), np.asarray(q), lambda sf, q: sf <= q))
-        spread = math.sqrt(M * q * (1 - q))
         ranks = np.array([math.floor(M - 1 - count - spread), math.ceil(M - 1 - count + spread)]).clip(
             0, M - 1
         )
@@ -298,17 +319,6 @@ class EmpiricalLaw:
             return math.inf  # one reference tells nothing of its spread
         low, high = refs.ranked(ranks)
         return float((high - low) * spread / (ranks[1] - ranks[0]))
-
-
-def _law_of(group: Any) -> EmpiricalLaw | None:
-    """Return the law of a group of replicates, None for one without references."""
-    values = group if isinstance(group, Counts) else group[~np.isnan(group)]
-    if values.size == 0:
-        return None
-    law = EmpiricalLaw.__new__(EmpiricalLaw)
-    law._groups, law._counts = None, values
-    law._start(None, False)
-    return law
 
 
 class Pool:
@@ -344,7 +354,7 @@ class Pool:
 
     def add(self, block: ArrayLike) -> None:
         """Add replicates: (b, m) squared distances, NaN where absent; (b,) for one distance a replicate."""
-        block = np.array(block, dtype=np.float64)  # a copy: engines use their arrays again
+        block = np.asarray(block, dtype=np.float64)
         if block.ndim == 1:
             block = block[:, None]
         if block.ndim != 2:
@@ -354,7 +364,8 @@ class Pool:
         some = bool(absent.any())
         for k in range(n_groups):
             part = slice((k - self.n_replicates) % n_groups, None, n_groups)
-            values = block[part][~absent[part]] if some else block[part].ravel()
+            # copies: engines use their arrays again
+            values = block[part][~absent[part]] if some else block[part].flatten()
             self._kept[k].append(values)
             self._pending += values.size
             self.size += values.size

@@ -27,11 +27,12 @@ from ..scatter import resolve
 from ._cases import space_is_fixed, space_keeps_law
 from ._intensity import shrinkage_weights
 from ._jackknife import EMPIRICAL, SHRUNK, Array, given_amount, spectral_frame
-from ._left_out import float_table
+from ._left_out import float_table, subspace_of
+from .base import training_facts
 
 _BLOCK_CELLS = 2_000_000  # new rows times training rows at once
 _TIE = 1e-10  # relative gap below which distances tie, at least
-_OFF = 1e-7  # share of a row's length off the span of the rows, from which on it is not rounding
+_FAR = 1e100  # spreads; a row farther away is judged at this distance, where its square does not overflow
 
 
 class FullConformal:
@@ -51,10 +52,16 @@ class FullConformal:
 
     def __init__(self, estimator: Any, X: Any):
         self._space, scatter = resolve(estimator)
+        self._n_columns = _width(X)
         Z = float_table(X if self._space is None else self._space.transform(X))
         self._scatter = scatter
         self._plain = type(scatter) in EMPIRICAL or given_amount(scatter) == 0
-        frame = spectral_frame(Z, centred=not scatter.assume_centered, unit_columns=self._plain)
+        self._subspace, rank = None, None
+        if self._plain:
+            known = training_facts(estimator, X)
+            rank = known.rank
+            self._subspace = subspace_of(scatter, known.n_samples, rank)
+        frame = spectral_frame(Z, centred=not scatter.assume_centered, rank=rank)
         self._location, self._scale, self._centred = frame.location, frame.scale, frame.centred
         self._values, self._vectors = frame.values, frame.vectors()
         # Measured like new rows are, with the same rounding, so that a new row that is a training row ties with it.
@@ -64,6 +71,10 @@ class FullConformal:
 
     def pvalues(self, X: Any) -> Array:
         """Return the p-values of new rows, multiples of 1 / (n + 1): O((n + p) r) time a row, r the rank."""
+        if _width(X) != self._n_columns:
+            raise ValueError(
+                f"X has {_width(X)} columns, expected the {self._n_columns} of the training rows."
+            )
         Y = float_table(X if self._space is None else self._space.transform(X))
         n = len(self._left)
         out = np.empty(len(Y))
@@ -76,40 +87,50 @@ class FullConformal:
         n, values = len(self._left), self._values
         scores, off = self._coordinates(Y)
         eta, kappa = (1.0 / (n + 1), n / (n + 1.0)) if self._centred else (0.0, 1.0)
-        with np.errstate(over="ignore"):
-            trace = (self._total + kappa * (np.einsum("ij,ij->i", scores, scores) + off)) / (n + 1)
+        trace = (self._total + kappa * (np.einsum("ij,ij->i", scores, scores) + off)) / (n + 1)
         weight, added = self._weights(trace)
         lifted = weight * values + added[:, None]
         inner = self._left_products(values / lifted, np.sqrt(values) * scores / lifted)
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            g = np.einsum("ij,ij->i", scores, scores / lifted)
+        g = np.einsum("ij,ij->i", scores, scores / lifted)
+        with np.errstate(divide="ignore", invalid="ignore"):
             g += np.where(off > 0, off / added, 0.0)  # infinite off the subspace, if nothing regularises
             tau = 1.0 / (1.0 + weight * kappa * g)
             spread = np.where(np.isinf(g), 1.0 / max(weight * kappa, np.finfo(float).tiny), g * tau)
         own = kappa**2 * spread
         others = inner.own + (eta**2 * spread)[:, None]
         others -= tau[:, None] * (2.0 * eta + weight * kappa * inner.cross) * inner.cross
-        tie = self._tie(float(lifted.max(initial=1.0)), float(lifted.min(initial=np.inf)))
-        count = np.count_nonzero(others >= (own * (1.0 - tie))[:, None], axis=1)
-        # The spread of a row so far out that its square overflows is not a number: nothing is as far out.
-        return (1 + np.where(np.isnan(own), 0, count)) / (n + 1)
+        count = np.count_nonzero(others >= (own * (1.0 - self._tie(lifted)))[:, None], axis=1)
+        return (1 + count) / (n + 1)
 
     def _coordinates(self, Y: NDArray[Any]) -> tuple[Array, Array]:
-        """Return new rows in the eigenbasis of A, and their squared length off it."""
-        delta = np.subtract(Y, self._location, dtype=np.float64)
-        if self._scale is not None:
-            delta /= self._scale
+        """Return new rows in the eigenbasis of A, and their squared length off it, in units of the frame.
+
+        Where nothing regularises, any length off the subspace makes the distance the largest there is, and the rule
+        of the fitted scatter, by which the training rows are on it, says which rows have one.
+        """
+        with np.errstate(over="ignore"):
+            delta = np.subtract(Y, self._location, dtype=np.float64) / self._scale
+        far = np.flatnonzero(~(np.abs(delta).max(axis=1) <= _FAR))
+        if far.size:
+            delta[far] = self._nearer(Y[far])
         scores = delta @ self._vectors
-        if scores.shape[1] == Y.shape[1]:
-            return scores, np.zeros(len(Y))
-        size = np.einsum("ij,ij->i", delta, delta)
-        delta -= scores @ self._vectors.T
-        off = np.einsum("ij,ij->i", delta, delta)
-        if (
-            self._plain
-        ):  # then any length off the span, however short, makes the distance the largest there is
-            off[off <= _OFF**2 * size] = 0.0
+        off = np.zeros(len(Y))
+        if self._plain:
+            if self._subspace is not None:
+                with np.errstate(over="ignore", invalid="ignore"):
+                    off[self._subspace.off_subspace(Y, self._scatter.location_)] = 1.0
+        elif scores.shape[1] < Y.shape[1]:
+            delta -= scores @ self._vectors.T
+            off = np.einsum("ij,ij->i", delta, delta)
         return scores, off
+
+    def _nearer(self, Y: NDArray[Any]) -> Array:
+        """Return centred rows brought along their direction to a distance of `_FAR`."""
+        delta = 0.5 * Y.astype(np.float64) - 0.5 * self._location
+        for unit in (1.0, self._scale):
+            delta /= unit
+            delta /= np.abs(delta).max(axis=1, keepdims=True)
+        return _FAR * delta
 
     def _weights(self, trace: Array) -> tuple[float, Array]:
         """Return w and (n + 1) rho for each new row."""
@@ -126,16 +147,24 @@ class FullConformal:
             return _Products(self._squares.sum(axis=1)[None, :], cross @ self._left.T)
         return _Products(own @ self._squares.T, cross @ self._left.T)
 
-    def _tie(self, largest: float, smallest: float) -> float:
-        """Return the relative rounding of a distance: of its coordinates, so the root of the condition."""
-        spread = np.sqrt(largest / smallest) if 0 < smallest < np.inf else 1.0
+    def _tie(self, lifted: Array) -> Array:
+        """Return the relative rounding of the distances for each row: of coordinates, so the root of the condition."""
+        if lifted.shape[1] == 0:
+            return np.full(len(lifted), _TIE)
         rounding = 8.0 * max(len(self._location), 16) * np.finfo(np.float64).eps
-        return float(min(max(_TIE, rounding * spread), 1e-6))
+        return np.clip(rounding * np.sqrt(lifted.max(axis=1) / lifted.min(axis=1)), _TIE, 1e-6)
 
 
 class _Products(NamedTuple):
     own: Array
     cross: Array
+
+
+def _width(X: Any) -> int:
+    shape = np.shape(X)
+    if len(shape) != 2:
+        raise ValueError(f"X must be a table of rows and columns, got shape {shape}. Pass one row as [row].")
+    return shape[1]
 
 
 def supports_full(estimator: Any) -> bool:

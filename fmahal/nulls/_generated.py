@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .._typing import FloatArray
 from ..scatter import LedoitWolf, ScatterFacts
+from ..scatter._moments import constant_columns, second_moments
 from ..whitener import Whitener
 from ._draws import generator_key, held_out
 from ._refit_bootstrap import Fit, Measured, stream, stream_key
@@ -20,6 +22,46 @@ def bandwidth(n: int, r: int) -> float:
     return float((4 / ((r + 2) * n)) ** (1 / (r + 4)))
 
 
+class Span(NamedTuple):
+    """Where rows vary.
+
+    Attributes
+    ----------
+    basis : ndarray of shape (k, r) or None
+        Orthonormal rows that span them, in r whitened coordinates; None where they vary in all of these.
+    fixed : ndarray of shape (p,), bool
+        Columns that are constant.
+    """
+
+    basis: FloatArray | None
+    fixed: NDArray[np.bool_]
+
+    def inside(self, white: FloatArray) -> FloatArray:
+        """Return the k coordinates of whitened rows within the span."""
+        return white if self.basis is None else white @ self.basis.T
+
+
+def span_of(Z: FloatArray, location: FloatArray, whitener: Whitener, *, centred: bool) -> Span:
+    """Return the span of rows about their mean, or about a known location.
+
+    A regularised covariance has variance also where the rows have none, in columns that are constant or repeat others.
+    Rows made there would be told apart by a refit, and those at hand are not. Directions that are missing only
+    because there are more columns than distinct rows are no such case.
+    """
+    moments = second_moments(Z if centred else Z - location, centred=centred)
+    fixed = np.array(moments.constant)
+    inside, _ = moments.whitener()
+    live = fixed.size - int(np.count_nonzero(fixed))
+    vectors = np.eye(fixed.size)[~fixed] if live < fixed.size else None
+    if inside.rank < min(len(Z) - centred, live):
+        distinct = len(np.unique(Z, axis=0))  # repeated rows do not take dimensions away
+        if inside.rank < min(distinct - centred, live):
+            vectors = inside.color(np.eye(inside.shape[0]))
+    if vectors is None or len(vectors) >= whitener.shape[0]:
+        return Span(None, fixed)
+    return Span(np.linalg.qr(whitener.whiten(vectors).T)[0].T, fixed)
+
+
 @dataclass(frozen=True)
 class GeneratedSampler:
     """n rows to fit and n fresh rows of the same law, made in whitened coordinates.
@@ -28,9 +70,9 @@ class GeneratedSampler:
     ----------
     kind : {"parametric", "smoothed", "elliptical"}
         Which law.
-    Z : ndarray of shape (k, r)
+    Z : ndarray of shape (m, r)
         Whitened rows, for "smoothed".
-    radii : ndarray of shape (k,)
+    radii : ndarray of shape (m,)
         Their distances from the centre, not squared, for "elliptical".
     location, whitener : ndarray of shape (p,), Whitener
         From whitened coordinates to those of the scatter.
@@ -40,6 +82,8 @@ class GeneratedSampler:
         The one of the call.
     back : callable, optional
         From the coordinates of the scatter to those of the estimator.
+    span : Span, optional
+        Where the rows vary, and so those made.
     """
 
     kind: str
@@ -50,6 +94,7 @@ class GeneratedSampler:
     n: int
     seed: np.random.SeedSequence
     back: Callable[[FloatArray], Any] | None = None
+    span: Span | None = None
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -60,6 +105,10 @@ class GeneratedSampler:
         """Return one fit, to the first half of the rows made."""
         white = self.white(stream(stream_key(self.seed), replicate, attempt), 2 * self.n)
         rows = self.location + self.whitener.color(white)
+        if (
+            self.span is not None
+        ):  # what is constant stays so to the last bit: rounding about zero would be a column
+            rows[:, self.span.fixed] = self.location[self.span.fixed]
         if self.back is not None:
             rows = self.back(rows)
         own, fresh = rows[: self.n], rows[self.n :]
@@ -67,15 +116,21 @@ class GeneratedSampler:
 
     def white(self, rng: np.random.Generator, size: int) -> FloatArray:
         """Return whitened rows of the law."""
-        r = self.whitener.shape[0]
-        noise = rng.standard_normal((size, r))
+        basis = None if self.span is None else self.span.basis
+        noise = rng.standard_normal((size, self.whitener.shape[0] if basis is None else len(basis)))
+        made = self._made(rng, noise)
+        return made if basis is None else made @ basis
+
+    def _made(self, rng: np.random.Generator, noise: FloatArray) -> FloatArray:
+        size, r = noise.shape
         if self.kind == "parametric":
             return noise
         if self.kind == "elliptical":
             radii = self.radii[rng.integers(self.radii.size, size=size)]
             return noise * (radii / np.linalg.norm(noise, axis=1))[:, None]
         h = bandwidth(len(self.Z), r)
-        return (self.Z[rng.integers(len(self.Z), size=size)] + h * noise) / np.sqrt(1 + h * h)
+        Z = self.Z if self.span is None else self.span.inside(self.Z)
+        return (Z[rng.integers(len(Z), size=size)] + h * noise) / np.sqrt(1 + h * h)
 
 
 @dataclass(frozen=True)
@@ -139,6 +194,7 @@ def clean_normal(Z: FloatArray) -> tuple[Whitener, FloatArray]:
     clean rows lie, so that rows drawn from it are too near. What `LedoitWolf` makes of the same rows errs on the other
     side. Units are left out, as the refits do not depend on them.
     """
-    sd = Z.std(axis=0)
-    scatter = LedoitWolf().fit((Z - Z.mean(axis=0)) / np.where(sd > 0, sd, 1.0))
+    mean, sd = Z.mean(axis=0), Z.std(axis=0)
+    fixed = constant_columns(sd, mean, len(Z))
+    scatter = LedoitWolf().fit(np.where(fixed, 0.0, (Z - mean) / np.where(fixed, 1.0, sd)))
     return scatter.whitener_, np.zeros(Z.shape[1])

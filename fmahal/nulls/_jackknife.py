@@ -26,12 +26,12 @@ from scipy.linalg import qr
 from sklearn import covariance as sk
 
 from .._structures.base import row_blocks
-from ..scatter import OAS, EmpiricalCovariance, LedoitWolf, ShrunkCovariance, resolve
+from ..scatter import OAS, EmpiricalCovariance, LedoitWolf, ScatterFacts, ShrunkCovariance, resolve
 from ..scatter._moments import EPS, WIDE, column_scale, dual_moments, rank_tolerance
 from ..whitener import Whitener
 from ._cases import exact_case, space_is_fixed, space_keeps_law
 from ._intensity import shrinkage_weights
-from ._left_out import float_table, left_out, scatter_distances
+from ._left_out import float_table, left_out, scatter_distances, subspace_of
 from .base import training_facts
 
 EMPIRICAL = (EmpiricalCovariance, sk.EmpiricalCovariance)
@@ -40,6 +40,7 @@ _ADAPTIVE = (LedoitWolf, OAS, sk.LedoitWolf, sk.OAS)
 _OUTWEIGHED = 0.05  # below this share of the sum of squares, what is left of it without a row has lost digits
 _FEW = 4  # rows; of two, the noise that an intensity estimates is nothing but rounding
 _RISKY = 1e-6  # below it, the gap of an unregularised covariance may be nothing but rounding
+_OWN_PART = 1e-9  # share of a row's length from which on it is more than the rounding of what was taken off
 _MOST_REFITS = (
     8  # rows with so small a gap that a fit each decides; at most rank + 1 rows can have one, or all
 )
@@ -56,8 +57,8 @@ class Frame(NamedTuple):
         Centred rows C, without constant columns, in units of `scale`.
     location : ndarray of shape (p,)
         What was subtracted: the mean, or zeros.
-    scale : ndarray of shape (p,) or None
-        Units of the columns; None when they are as given.
+    scale : ndarray of shape (p,)
+        Units of the columns: one for all, a power of two, or their standard deviations.
     centred : bool
         Whether the mean was subtracted.
     values : ndarray of shape (r,)
@@ -68,27 +69,26 @@ class Frame(NamedTuple):
         1/k - |u_i|^2, the part of the leverage that is left to other directions; an exact 0 where there are none.
     tolerance : float
         Share of the largest eigenvalue below which one counts as zero when nothing regularises.
+    basis : ndarray of shape (p, r) or None
+        Right singular vectors, where they are known already.
     """
 
     rows: Array
     location: Array
-    scale: Array | None
+    scale: Array
     centred: bool
     values: Array
     left: Array
     rest: Array
     tolerance: float
+    basis: Array | None = None
 
     def vectors(self) -> Array:
         """Return the right singular vectors V, (p, r): O(n p r)."""
-        V = self.rows.T @ (self.left / np.sqrt(self.values))
-        if self.values.size and self.values[-1] < WIDE * self.values[0]:
-            V, triangle = qr(V, overwrite_a=True, mode="economic", check_finite=False)
-            V *= np.sign(np.diagonal(triangle))
-        return V
+        return self.basis if self.basis is not None else _right(self.rows, self.values, self.left)
 
 
-def spectral_frame(X: NDArray[Any], *, centred: bool, unit_columns: bool = False) -> Frame:
+def spectral_frame(X: NDArray[Any], *, centred: bool, rank: int | None = None) -> Frame:
     """Decompose the rows about their mean, or about zero; perhaps in units of their standard deviations.
 
     Parameters
@@ -97,9 +97,10 @@ def spectral_frame(X: NDArray[Any], *, centred: bool, unit_columns: bool = False
         Finite rows.
     centred : bool
         Whether the mean is subtracted.
-    unit_columns : bool, default=False
-        Whether columns are brought to a common unit, and directions within rounding of a singular correlation
-        matrix are left out: for a covariance that nothing regularises.
+    rank : int, optional
+        Rank of a covariance that nothing regularises: columns are brought to a common unit, and so many directions
+        kept. By default all directions are, as far as rounding knows them, in one unit for all columns, so that no
+        sum of squares overflows.
 
     Returns
     -------
@@ -110,24 +111,59 @@ def spectral_frame(X: NDArray[Any], *, centred: bool, unit_columns: bool = False
     -----
     O(n p min(n, p)) time; memory for the rows three times.
     """
+    n, p = X.shape
     moments = dual_moments(X, centred)  # the centred rows, whichever of n and p is larger
     rows: Any = moments._rows
-    scale: Any = None
     moments.input_eps = float(np.finfo(X.dtype).eps) if X.dtype != np.float64 else 0.0
     tolerance = moments.tolerance
-    if unit_columns:
+    if rank is None:
+        scale = np.full(p, np.ldexp(1.0, np.frexp(moments.sd.max(initial=0.0))[1] - 1))
+    else:
         scale = column_scale(moments.sd, moments.location, moments.constant)
-        rows /= scale
-    n = len(rows)
-    values, left = _decompose(rows)
-    floor = tolerance if unit_columns else n * EPS
-    count = min(int(np.count_nonzero(values > floor * values.max(initial=0.0))), moments.max_rank)
-    values, left = values[:count], np.ascontiguousarray(left[:, :count])
+    rows /= scale
+    basis = None
+    if rank is None:
+        values, left, basis = _all_directions(rows, np.einsum("ij,ij->i", rows, rows), moments.max_rank)
+    else:
+        values, left = _decompose(rows)
+        count = min(int(np.count_nonzero(values > 0)), rank, moments.max_rank)
+        values, left = values[:count], np.ascontiguousarray(left[:, :count])
+    count = values.size
     most = n - 1 if centred else n
     largest = 1.0 - 1.0 / n if centred else 1.0
     rest = np.zeros(n) if count == most else largest - np.einsum("ij,ij->i", left, left)
     location: Any = moments.location
-    return Frame(rows, location, scale, centred, values, left, rest, tolerance)
+    return Frame(rows, location, scale, centred, values, left, rest, tolerance, basis)
+
+
+def _all_directions(rows: Array, sizes: Array, most: int) -> tuple[Array, Array, Array | None]:
+    """Decompose rows, and again what the leading directions leave of them, until nothing is left but rounding.
+
+    A gross row hides the directions of all others below the rounding of its own. Where a ridge lifts them they are
+    the distances of the other rows, though, and new rows have them too.
+    """
+    values, left = _decompose(rows)
+    count = min(int(np.count_nonzero(values > len(rows) * EPS * values.max(initial=0.0))), most)
+    values, left = values[:count], np.ascontiguousarray(left[:, :count])
+    if count in (0, most):
+        return values, left, None
+    basis = _right(rows, values, left)
+    others = rows - (rows @ basis) @ basis.T
+    if not np.any(np.einsum("ij,ij->i", others, others) > _OWN_PART**2 * sizes):
+        return values, left, basis
+    more, more_left, more_basis = _all_directions(others, sizes, most - count)
+    if more_basis is None:
+        more_basis = _right(others, more, more_left)
+    return np.append(values, more), np.hstack([left, more_left]), np.hstack([basis, more_basis])
+
+
+def _right(rows: Array, values: Array, left: Array) -> Array:
+    """Return right singular vectors from left ones; one orthonormalisation, largest first, where they lose digits."""
+    V: Array = rows.T @ (left / np.sqrt(values))
+    if values.size and values[-1] < WIDE * values[0]:
+        V, triangle = qr(V, overwrite_a=True, mode="economic", check_finite=False)
+        V *= np.sign(np.diagonal(triangle))
+    return V
 
 
 def _decompose(rows: Array) -> tuple[Array, Array]:
@@ -184,10 +220,8 @@ def leave_one_out(estimator: Any, X: Any, d2: Array) -> Array | None:
     if known.n_samples != len(d2):  # updated by partial_fit: the other rows are not here
         return None
     case, _ = exact_case(estimator, known)
-    if case == "known":
-        return d2.copy()
-    if case == "known-covariance":
-        return d2 * (len(d2) / (len(d2) - 1.0)) ** 2
+    if case in ("known", "known-covariance"):
+        return _known(scatter, X if space is None else space.transform(X), d2, known)
     empirical = type(scatter) in EMPIRICAL
     if not empirical and type(scatter) not in SHRUNK + _ADAPTIVE:
         return None
@@ -198,6 +232,16 @@ def leave_one_out(estimator: Any, X: Any, d2: Array) -> Array | None:
     if empirical or given_amount(scatter) == 0:
         return _empirical(scatter, Z, d2, known.assume_centered)
     return _regularised(scatter, float_table(Z), not known.assume_centered)
+
+
+def _known(scatter: Any, Z: Any, d2: Array, known: ScatterFacts) -> Array:
+    """d2_{-i} = d2 when nothing was estimated, and (n / (n - 1))^2 d2 when the mean was; +inf off the subspace."""
+    n = len(d2)
+    out = d2 * (1.0 if known.assume_centered else (n / (n - 1.0)) ** 2)
+    subspace = subspace_of(scatter, known.n_samples, known.rank)
+    if subspace is not None:
+        out[subspace.off_subspace(float_table(Z), scatter.location_)] = np.inf
+    return out
 
 
 def given_amount(scatter: Any) -> float | None:

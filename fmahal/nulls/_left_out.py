@@ -16,6 +16,7 @@ from ..exceptions import FmahalWarning, RankDeficientWarning
 from ..scatter import facts as scatter_facts
 from ..scatter import resolve
 from ..whitener import Whitener
+from .base import warn_caller
 
 
 def take_rows(X: Any, rows: NDArray[np.int64]) -> Any:
@@ -29,10 +30,35 @@ def float_table(X: Any) -> NDArray[Any]:
 
 
 def refit(estimator: Any, X: Any, *, quiet: type[Warning] = RankDeficientWarning) -> Any:
-    """Return a clone fitted to `X`; of warnings of the category `quiet` the fit to all rows has given the same."""
+    """Return a clone fitted to `X`, without warnings of the category `quiet`.
+
+    The fit to all rows has warned of what is wrong with all rows. That these rows span less is nothing it could know:
+    callers compare `lost_directions`.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", quiet)
         return clone(estimator).fit(X)
+
+
+def lost_directions(fitted: Any, X: Any, rank: int) -> int:
+    """Return how many directions a fit to fewer rows lacks of the `rank` in which all rows vary.
+
+    A space that chooses its dimension, by a share of the variance, say, has lost nothing while the fit fills it.
+    """
+    scatter = resolve(fitted)[1]
+    found = scatter_facts(scatter, X).rank
+    return max(min(rank, int(np.size(scatter.location_))) - found, 0)
+
+
+def warn_lost(fits: str, lost: int, rank: int) -> None:
+    """Warn that fits to fewer rows lack directions in which all rows vary."""
+    warn_caller(
+        f"{fits} fewer directions than the training rows, {rank - lost} instead of {rank}: rows off such a subspace, "
+        "training rows, calibration rows and new rows alike, count as infinitely far and tie. Usual causes: columns "
+        "in which few rows differ from the rest, such as indicators of rare events, or few rows for the columns. "
+        "Leave such columns out, or use a regularised estimator.",
+        RankDeficientWarning,
+    )
 
 
 def subspace_of(scatter: Any, n: int, rank: int) -> Whitener | None:
@@ -65,7 +91,8 @@ def new_distances(fitted: Any, X: Any, fitted_rows: ArrayLike) -> NDArray[np.flo
     X : table of shape (m, n_features)
         Rows that it was not fitted to.
     fitted_rows : table of shape (n, n_features)
-        Rows that it was fitted to; only their number counts.
+        Rows that it was fitted to, or all of which it was fitted to some; only their number counts, in the tolerance
+        of the rank of scatters that do not know it.
 
     Returns
     -------
@@ -90,7 +117,7 @@ def left_out(estimator: Any, X: Any, rows: NDArray[np.int64]) -> NDArray[np.floa
 
 
 def fold_distances(
-    estimator: Any, X: Any, n_folds: int, generator: np.random.Generator
+    estimator: Any, X: Any, n_folds: int, generator: np.random.Generator, rank: int
 ) -> NDArray[np.float64]:
     """Return the squared distance of each row from the fit to the folds that it is not in.
 
@@ -104,20 +131,33 @@ def fold_distances(
         Folds of nearly equal size, drawn by `generator`; n of them leave one row out each.
     generator : numpy.random.Generator
         Deals the rows to the folds.
+    rank : int
+        Rank of the fit to all rows.
 
     Returns
     -------
     d2 : ndarray of shape (n,)
         Squared distances.
 
+    Warns
+    -----
+    RankDeficientWarning
+        When a fit has a smaller rank.
+
     Notes
     -----
     `n_folds` fits.
     """
     n = _count(X)
-    d2 = np.empty(n)
+    d2, lost = np.empty(n), []
     for fold in np.array_split(generator.permutation(n), n_folds):
-        d2[fold] = left_out(estimator, X, fold)
+        others = take_rows(X, np.setdiff1d(np.arange(n), fold))
+        fitted = refit(estimator, others, quiet=FmahalWarning)
+        d2[fold] = new_distances(fitted, take_rows(X, fold), others)
+        lost.append(lost_directions(fitted, others, rank))
+    if any(lost):
+        short = np.count_nonzero(lost)
+        warn_lost(f"{short} of {n_folds} fits without a fold of the rows span", max(lost), rank)
     return d2
 
 

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
-from threadpoolctl import ThreadpoolController
 
 from .._kernels._jit import thread_limit
 from .._typing import FloatArray
 from ..exceptions import NotPositiveDefiniteError, RankDeficientError
 from ..scatter import facts as scatter_facts
 from ..scatter import resolve
+from ..scatter._blas import one_blas_thread
 from ._draws import Draws, generator_key, held_out, resample_counts
 
 _LACKS_RANK = (RankDeficientError, NotPositiveDefiniteError, np.linalg.LinAlgError)
@@ -186,9 +186,8 @@ def refit_draws(
 def _run(job: _Job, n_resamples: int, n_jobs: int | None) -> Iterator[Draws]:
     workers = min(effective_n_jobs(n_jobs), n_resamples)
     if workers == 1:
-        controller = ThreadpoolController()
         for replicate in range(n_resamples):
-            yield _replicates(job, [replicate], controller)
+            yield _replicates(job, [replicate])
         return
     size = max(1, min(64, n_resamples // (8 * workers)))  # of a task: large enough to be worth its transfer
     tasks = [range(k, min(k + size, n_resamples)) for k in range(0, n_resamples, size)]
@@ -198,12 +197,11 @@ def _run(job: _Job, n_resamples: int, n_jobs: int | None) -> Iterator[Draws]:
             yield from done
 
 
-def _replicates(job: _Job, replicates: Any, controller: ThreadpoolController | None = None) -> Draws:
+def _replicates(job: _Job, replicates: Any) -> Draws:
     """Return the draws of some replicates; what a fit has to say about a resample concerns nobody."""
     b, (n_train, n_new), redrawn = len(replicates), job.sampler.sizes, 0
     draws = {"train": np.full((b, n_train), np.nan), "new": np.full((b, n_new), np.nan)}
-    limits = (controller or ThreadpoolController()).limit(limits=1)
-    with limits, thread_limit(1), warnings.catch_warnings():
+    with one_blas_thread(), thread_limit(1), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for k, replicate in enumerate(replicates):
             attempt = 0

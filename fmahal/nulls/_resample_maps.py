@@ -17,12 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from .._kernels.interpolation import interpolate
 from .._typing import FloatArray
+from .._validation import readonly
 from ._fisher import fisher_f
 from ._mapped import _through
 
 # Upper tail probabilities of the points between which a map is linear in logarithms; beyond them it is a factor.
 _LEVELS = np.concatenate([1 - np.logspace(-6, -0.5, 30), np.logspace(np.log10(0.68), -14, 90)])
+_TABLE = 1 << 13
 _MIDDLE = np.linspace(0.3, 0.7, 21)  # where the typical row is
 
 
@@ -55,6 +58,30 @@ def grown(q: FloatArray, N: int, n: int, c: float, *, centred: bool) -> FloatArr
     np.divide(q, out, out=out)
     out *= factor
     return out
+
+
+def grown_normal(N: int, n: int, p: int, *, centred: bool) -> Callable[[FloatArray], FloatArray]:
+    """Return the increasing map from training distances of a sample covariance of N rows to those of n rows.
+
+    For normal rows of rank p it takes the one scaled Beta law to the other: out of the N rows, from N - 1 to n - 1
+    others, and into the n rows. Tabulated: linear between many points, exact at both ends.
+    """
+    most = N - 1 if centred else N
+    q = np.linspace(0.0, most, _TABLE + 1)
+    own, other = (N, N - 1) if centred else (N - 1, N)
+    D = np.full(q.size, np.inf)
+    D[:-1] = own * q[:-1] / (other - q[:-1])
+    D[1:-1] = new_row_map(N - 1, n - 1, p, centred=centred)(D[1:-1])
+    own, other = (n - 1, n) if centred else (n, n - 1)
+    with np.errstate(divide="ignore"):
+        table = readonly(own / (other / D + 1.0))
+
+    def apply(q: FloatArray) -> FloatArray:
+        out = np.empty(q.shape)
+        interpolate(readonly(q.ravel()), _TABLE / most, table, out.reshape(-1))
+        return out
+
+    return apply
 
 
 def own_weight(kept: FloatArray, held: FloatArray, N: int, *, centred: bool) -> float:

@@ -32,6 +32,12 @@ _NODES = 40  # nodes in a run; more runs where the integrand has not vanished by
 _RUNS = 20
 _BLOCK = 200_000  # complex numbers in a working array
 
+# Many arguments are interpolated: the logarithm of a tail is analytic in log x, and polynomials through 24 points, on
+# pieces short enough for their last coefficients to be rounding, have 12 digits of the probability.
+MANY = 200
+_DEGREE = 23
+_HALVINGS = 12
+
 
 class Weights(NamedTuple):
     """Different weights with their multiplicities; the largest weight is 1."""
@@ -53,16 +59,80 @@ def tail(weights: Weights, x: FloatArray, *, upper: bool) -> _Integral:
     O(len(x) len(weights)) time, about 100 complex products for each pair, and O(len(x) + len(weights)) memory.
     """
     log_tail, hazard = np.empty(x.size), np.empty(x.size)
-    mean, order = float(weights.w @ weights.k), float(weights.k.sum()) / 2
-    # For very small x, where squares would overflow, P(Q <= x) is a power of x; beyond 2000 + 10 mean, where all digits
-    # cancel, P(Q > x) is below exp(-800) by Markov's inequality at s = 0.4, and 0 as a float64.
-    near = np.clip(x, mean * 1e-100, 2000 + 10 * mean)
+    near, power = _within_reach(weights, x)
     size = max(1, _BLOCK // max(_NODES, weights.w.size))
     for start in range(0, x.size, size):
         part = slice(start, start + size)
         log_tail[part], hazard[part] = _integrate(weights, near[part], upper)
-    power = order * np.log(np.minimum(x / near, 1.0))
     return _Integral(log_tail + power, hazard * np.where(x < near, near / x, 1.0))
+
+
+def _within_reach(weights: Weights, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return x where the integral is taken, and what the logarithm of the tail has to be increased by.
+
+    For very small x, where squares would overflow, P(Q <= x) is a power of x; beyond 2000 + 10 mean, where all digits
+    cancel, P(Q > x) is below exp(-800) by Markov's inequality at s = 0.4, and 0 as a float64.
+    """
+    mean, order = float(weights.w @ weights.k), float(weights.k.sum()) / 2
+    near = np.clip(x, mean * 1e-100, 2000 + 10 * mean)
+    return near, order * np.log(np.minimum(x / near, 1.0))
+
+
+def log_tail(weights: Weights, x: FloatArray, *, upper: bool) -> FloatArray:
+    """Return the logarithm of P(Q > x) for x above the mean, or of P(Q <= x) below it: of many x by interpolation.
+
+    Some hundred to a thousand integrals at most, then O(len(x) log len(x)) time.
+    """
+    if x.size <= MANY:
+        return tail(weights, x, upper=upper).log_tail
+    near, power = _within_reach(weights, x)
+    different, back = np.unique(near, return_inverse=True)
+    return _interpolated(weights, different, upper)[back] + power
+
+
+def _interpolated(weights: Weights, x: FloatArray, upper: bool) -> FloatArray:
+    """Return the logarithms of tails at sorted different x, by piecewise polynomials in log x."""
+    mean = float(weights.w @ weights.k)
+    y, out = np.log(x / mean), np.empty(x.size)
+    linear = (
+        0.5 if upper else 0.0
+    )  # log P(Q > x) is about -x / 2 far out, which exp(log x) would make less exact
+    left, width = np.arange(x.size), 1.0
+    alone: list[NDArray[np.int64]] = []
+    for _ in range(_HALVINGS):
+        place = np.floor(y[left] / width)
+        place = np.maximum(place, 0) if upper else np.minimum(place, -1)  # on this side of the mean
+        pieces, first, counts = np.unique(place, return_index=True, return_counts=True)
+        crowded = counts > 2 * _DEGREE
+        members = [left[i : i + number] for i, number in zip(first, counts)]
+        alone += [rows for rows, many in zip(members, crowded) if not many]
+        members = [rows for rows, many in zip(members, crowded) if many]
+        coefficients, exact = _polynomials(weights, mean, pieces[crowded] * width, width, linear, upper)
+        for rows, piece, c, done in zip(members, pieces[crowded], coefficients, exact):
+            if done:
+                u = 2 * (y[rows] / width - piece) - 1
+                out[rows] = np.polynomial.chebyshev.chebval(u, c) - linear * x[rows]
+        left = np.concatenate([np.empty(0, np.int64)] + [r for r, done in zip(members, exact) if not done])
+        if left.size == 0:
+            break
+        width /= 2
+    rest = np.concatenate([left, *alone])
+    out[rest] = tail(weights, x[rest], upper=upper).log_tail
+    return out
+
+
+def _polynomials(
+    weights: Weights, mean: float, start: FloatArray, width: float, linear: float, upper: bool
+) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """Return the Chebyshev coefficients on pieces of log(x / mean), and which of them have all digits."""
+    number = _DEGREE + 1
+    u = np.cos(np.pi * (np.arange(number) + 0.5) / number)
+    x = mean * np.exp(start[:, None] + width * (u + 1) / 2)
+    values = tail(weights, x.ravel(), upper=upper).log_tail.reshape(x.shape)
+    coefficients = (values + linear * x) @ np.polynomial.chebyshev.chebvander(u, _DEGREE) * (2 / number)
+    coefficients[:, 0] /= 2
+    rounding = 2e-13 + 4e-16 * np.abs(values).max(axis=1)
+    return coefficients, np.abs(coefficients[:, -3:]).max(axis=1) <= rounding
 
 
 def _integrate(weights: Weights, x: FloatArray, upper: bool) -> tuple[FloatArray, FloatArray]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from sklearn.base import clone
@@ -12,182 +10,11 @@ from sklearn.base import clone
 from .._registry import nulls
 from .._typing import ArrayLike
 from ..exceptions import CalibrationWarning
-from ..scatter import BaseScatter, ScatterFacts, resolve
-from ._cases import exact_case, space_is_fixed, space_keeps_law
-from ._moment_bootstrap import fast_moments
+from ..scatter import resolve
+from ._auto_rules import FEWEST_ROWS, RULES, Case, is_plane
+from ._cases import exact_case
 from .base import BaseNull, training_facts, warn_caller
-from .exact import ChiSquareNull, NormalTheoryNull
-from .resampling import BootstrapNull
-from .robust import RobustNull, chosen_by_auto, is_degenerate, is_mcd
-
-_FEWEST_ROWS = 10  # below, a tenth of the rows is none
-_REFERENCES = 20  # pooled distances for every one beyond the cut-off
-_LEAST, _MOST = 10, 100  # refits, where an estimator is fitted again from the start
-_PATIENCE = 30.0  # seconds that the refits may take by the estimate below
-
-# Predicted time of a fit of n rows and p columns on one core: a start in milliseconds, and nanoseconds for each of the
-# n p min(n, p) products, for n >= p and for p > n. Constants measured once, so that no choice depends on the clock.
-_FIT_TIMES = {
-    "mcd": (10.0, 700.0, 700.0),
-    "mcd, another's": (80.0, 30_000.0, 30_000.0),
-    "mrcd": (4.0, 100.0, 6.0),
-    "ogk": (3.0, 160.0, 160.0),
-    "wrapped": (1.0, 6.0, 4.0),
-    "modified-cholesky": (80.0, 100.0, 200.0),
-    "other": (20.0, 50.0, 50.0),
-}
-
-
-class Case(NamedTuple):
-    """What the table looks at: a fitted estimator, its parts and its facts."""
-
-    estimator: Any
-    space: Any
-    scatter: Any
-    facts: ScatterFacts
-    exact: str | None  # the case in which a law is known in closed form
-    why: str  # why none is
-    p: int
-    alpha: float
-
-
-@dataclass(frozen=True)
-class Rule:
-    """One line of the table; the first that applies is taken.
-
-    Attributes
-    ----------
-    estimator, condition, law : str
-        The line, as the documentation shows it.
-    applies : callable
-        Whether a `Case` falls under it.
-    null : callable
-        Returns the unfitted null for a `Case`.
-    """
-
-    estimator: str
-    condition: str
-    law: str
-    applies: Callable[[Case], bool]
-    null: Callable[[Case], BaseNull]
-
-
-def _is_known(case: Case) -> bool:
-    return case.exact == "known"
-
-
-def _is_exact(case: Case) -> bool:
-    return case.exact is not None
-
-
-def _has_robust_law(case: Case) -> bool:
-    return chosen_by_auto(case.scatter, case.facts) and space_keeps_law(case.space)
-
-
-def _is_plane(case: Case) -> bool:
-    """Tell whether the rows that made a robust estimate lie on a hyperplane, which no resample of them leaves."""
-    plane = getattr(case.scatter, "exact_fit_", None) is not None
-    return plane or (is_mcd(case.scatter) and is_degenerate(case.scatter, case.facts))
-
-
-def _is_parametric(case: Case) -> bool:
-    keeps = space_is_fixed(case.space) or (space_keeps_law(case.space) and _ignores_units(case.scatter))
-    return (
-        case.facts.robust and keeps and not _is_plane(case) and _in_time(case, _parametric_replicates(case))
-    )
-
-
-def _is_resampled(case: Case) -> bool:
-    if case.facts.n_samples < _FEWEST_ROWS or _is_plane(case):
-        return False
-    return _is_fast(case) or _in_time(case, 2 * _replicates(case))
-
-
-def _is_fast(case: Case) -> bool:
-    return space_is_fixed(case.space) and fast_moments(case.scatter)
-
-
-def _ignores_units(scatter: Any) -> bool:
-    return "columns" in getattr(scatter, "equivariances", ())
-
-
-def _parametric_replicates(case: Case) -> int:
-    """Return how many replicates give 20 / alpha distances: each gives n of training and n of new rows."""
-    return int(np.clip(np.ceil(_REFERENCES / (case.alpha * case.facts.n_samples)), _LEAST, _MOST))
-
-
-def _replicates(case: Case) -> int:
-    """Return how many replicates give 20 / alpha distances of new rows: each leaves a tenth of the rows out."""
-    held = max(1, case.facts.n_samples // 10)
-    return int(np.clip(np.ceil(_REFERENCES / (case.alpha * held)), _LEAST, _MOST))
-
-
-def _in_time(case: Case, fits: int) -> bool:
-    n, p = case.facts.n_samples, case.p
-    kind = case.facts.kind
-    if kind == "mcd" and not isinstance(case.scatter, BaseScatter):
-        kind = "mcd, another's"
-    start, tall, wide = _FIT_TIMES.get(kind, _FIT_TIMES["other"])
-    seconds = 1e-3 * start + 1e-9 * (tall if n >= p else wide) * n * p * min(n, p)
-    return fits * seconds <= _PATIENCE
-
-
-def _parametric(case: Case) -> BaseNull:
-    return BootstrapNull(_parametric_replicates(case), kind="parametric", random_state=0)
-
-
-def _resampled(case: Case) -> BaseNull:
-    if _is_fast(case):
-        return BootstrapNull(random_state=0)
-    return BootstrapNull(_replicates(case), random_state=0)
-
-
-_RULES = (
-    Rule(
-        "FixedScatter",
-        "location and covariance given",
-        "ChiSquareNull",
-        _is_known,
-        lambda case: ChiSquareNull(),
-    ),
-    Rule(
-        "EmpiricalCovariance, ours or scikit-learn's; FixedScatter with the mean and a given covariance",
-        "n > rank + 1; steps before it fixed, or only shift and scale columns",
-        "NormalTheoryNull",
-        _is_exact,
-        lambda case: NormalTheoryNull(),
-    ),
-    Rule(
-        "MinCovDet",
-        "no exact fit; up to 40 columns, or a simulation of at most 500 000 products a fit; steps before it fixed, "
-        "or only shift and scale columns",
-        "RobustNull",
-        _has_robust_law,
-        lambda case: RobustNull(),
-    ),
-    Rule(
-        "MRCD, OGK, WrappedCovariance, any other robust scatter",
-        "no exact fit; steps before it fixed, or only shift and scale columns; refits within half a minute "
-        "by a fixed estimate",
-        'BootstrapNull(kind="parametric") with 20 / alpha pooled distances, 10 to 100 refits',
-        _is_parametric,
-        _parametric,
-    ),
-    Rule(
-        "LedoitWolf, OAS, QIS, ShrunkCovariance",
-        "at least 10 rows; steps before it fixed",
-        "BootstrapNull",
-        lambda case: _is_fast(case) and _is_resampled(case),
-        _resampled,
-    ),
-    Rule(
-        "any other, and any pipeline whose steps learn from the rows",
-        "at least 10 rows; refits within half a minute by a fixed estimate",
-        "BootstrapNull of the whole pipeline with 20 / alpha pooled distances, 10 to 100 replicates",
-        _is_resampled,
-        _resampled,
-    ),
-)
+from .exact import ChiSquareNull
 
 
 def auto_table() -> list[dict[str, str]]:
@@ -204,7 +31,7 @@ def auto_table() -> list[dict[str, str]]:
     >>> auto_table()[0]["law"]
     'ChiSquareNull'
     """
-    rows = [{"estimator": r.estimator, "condition": r.condition, "law": r.law} for r in _RULES]
+    rows = [{"estimator": r.estimator, "condition": r.condition, "law": r.law} for r in RULES]
     return [
         *rows,
         {"estimator": "anything else", "condition": "", "law": "ChiSquareNull, with a CalibrationWarning"},
@@ -221,7 +48,8 @@ def select_null(estimator: Any, X: ArrayLike, *, alpha: float = 0.01) -> BaseNul
     X : array-like of shape (n_samples, n_features)
         The training rows, as they were given to `estimator`.
     alpha : float, default=0.01
-        Level for which a law by refits should be good: it decides their number.
+        Level of one row for which a law by refits should be good: it decides their number, and, where it is far
+        below 1 / n, their kind.
 
     Returns
     -------
@@ -252,7 +80,7 @@ def select_null(estimator: Any, X: ArrayLike, *, alpha: float = 0.01) -> BaseNul
     facts = training_facts(estimator, X)
     exact, why = exact_case(estimator, facts)
     case = Case(estimator, space, scatter, facts, exact, why, int(np.size(scatter.location_)), alpha)
-    for rule in _RULES:
+    for rule in RULES:
         if rule.applies(case):
             return rule.null(case)
     warn_caller(_approximate(case), CalibrationWarning)
@@ -268,9 +96,9 @@ def _approximate(case: Case) -> str:
             if case.facts.robust
             else "hardly any training row can be flagged, and most new rows may be."
         )
-    if _is_plane(case):
+    if is_plane(case):
         ways = ""
-    elif n < _FEWEST_ROWS:
+    elif n < FEWEST_ROWS:
         ways = f" {n} rows are too few for a resampled law."
     else:
         ways = (
@@ -341,13 +169,14 @@ def resolve_null(spec: Any, estimator: Any, X: ArrayLike, *, alpha: float = 0.01
     Parameters
     ----------
     spec : str or null
-        ``"auto"``, another registered name such as ``"chi2"`` or ``"normal"``, or a null, which is cloned.
+        ``"auto"``, another registered name such as ``"chi2"`` or ``"bootstrap"``, which is given ``random_state=0``
+        where it draws, or a null, which is cloned.
     estimator : fitted scatter or Pipeline that ends in one
         The estimator that gives the distances.
     X : array-like of shape (n_samples, n_features)
         The training rows.
     alpha : float, default=0.01
-        Level, for ``"auto"``; see `select_null`.
+        Level of one row, for ``"auto"``; see `select_null`.
 
     Returns
     -------
@@ -380,8 +209,16 @@ def resolve_null(spec: Any, estimator: Any, X: ArrayLike, *, alpha: float = 0.01
     ChiSquareNull()
     """
     check_null(spec)
-    null = nulls[spec].factory() if isinstance(spec, str) else clone(spec, safe=False)
+    null = _named(spec) if isinstance(spec, str) else clone(spec, safe=False)
     return select_null(estimator, X, alpha=alpha) if isinstance(null, AutoNull) else null
+
+
+def _named(name: str) -> Any:
+    """Return a null by its name; one that draws gives the same law every time."""
+    null = nulls[name].factory()
+    if "random_state" in null.get_params(deep=False):
+        null.set_params(random_state=0)
+    return null
 
 
 def check_null(spec: Any) -> None:

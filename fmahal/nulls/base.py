@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
 
 from .._typing import ArrayLike, FloatArray
 from ..scatter import ScatterFacts, resolve
@@ -49,6 +50,8 @@ class BaseNull(BaseEstimator):
       simultaneous=False)``, which decides which training rows are outlying instead of ``pvalues <= level``;
     - set ``level_``, a level of its own that takes the place of alpha, or ``familywise_``, True when its p-values
       account for all rows already;
+    - set ``ranked_``, True when p-values are ranks among rows that may be off the training subspace themselves: such a
+      row then has an infinite distance and its rank, instead of the p-value 0;
     - define ``cutoff_se(level, kind="new")``, the standard error of a simulated cut-off, and ``check_level(level)``,
       which warns when its p-values cannot get as small as the level.
 
@@ -95,7 +98,41 @@ class BaseNull(BaseEstimator):
 def training_facts(estimator: Any, X: ArrayLike) -> ScatterFacts:
     """Return what a law has to know about a fitted estimator: rows, rank, divisor, kind."""
     _, scatter = resolve(estimator)
+    check_is_fitted(
+        scatter,
+        "location_",
+        msg="%(name)s has not been fitted: a null law is about the distances that a fitted estimator gave. Call its "
+        "fit first.",
+    )
     return scatter_facts(scatter, X)
+
+
+def check_distances(d2: Any, n_rows: int | None = None, *, needed: bool = True) -> NDArray[np.float64]:
+    """Return squared distances of training rows as a float64 vector: one a row, and no NaN.
+
+    Infinity is a verdict and passes. None passes where the distances are not `needed`, as an empty vector.
+    """
+    if d2 is None and not needed:
+        return np.empty(0)
+    if d2 is None:
+        raise ValueError(
+            "d2 is None: this null ranks the squared distances of the training rows. Pass "
+            "estimator.mahalanobis(X), or use MahalanobisDetector, which does so."
+        )
+    distances = np.asarray(d2, dtype=np.float64)
+    if distances.ndim != 1 or (n_rows is not None and distances.size != n_rows):
+        rows = "" if n_rows is None else f", one for each of the {n_rows} rows of X"
+        raise ValueError(
+            f"d2 must be a vector of squared distances{rows}; got shape {distances.shape}. Usual causes: distances of "
+            "other rows than X, or the rows themselves. Pass estimator.mahalanobis(X) of the same X."
+        )
+    absent = np.flatnonzero(np.isnan(distances))
+    if absent.size:
+        raise ValueError(
+            f"d2 has {absent.size} NaN, the first at row {absent[0]}. Usual causes: rows with missing values, or a "
+            "precision matrix that is not positive definite. Drop or impute such rows before the fit."
+        )
+    return distances
 
 
 def warn_caller(message: str, category: type[Warning]) -> None:

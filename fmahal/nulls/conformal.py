@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from numbers import Integral, Real
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -14,15 +13,21 @@ from sklearn.utils.validation import check_is_fitted
 from .._random import as_generator
 from .._registry import nulls, scatters
 from .._typing import ArrayLike, FloatArray, RandomState
-from ..exceptions import CalibrationWarning, RankDeficientError
+from ..exceptions import CalibrationWarning
 from ..scatter import FixedScatter, ScatterFacts, resolve
+from ._conformal_checks import (
+    calibration_size,
+    check_parameters,
+    check_rank,
+    checked_level,
+    warn_contamination,
+)
 from ._empirical_law import EmpiricalLaw
 from ._full_conformal import FullConformal, supports_full
 from ._jackknife import leave_one_out
-from ._left_out import fold_distances, new_distances, refit, take_rows
-from .base import BaseNull, training_facts, warn_caller
+from ._left_out import fold_distances, lost_directions, new_distances, refit, take_rows, warn_lost
+from .base import BaseNull, check_distances, training_facts, warn_caller
 
-_KINDS = ("split", "jackknife", "cv", "full")
 _QUICK_FOLDS = 5
 
 
@@ -88,6 +93,9 @@ class ConformalNull(BaseNull):
         `EmpiricalCovariance`, `ShrunkCovariance`, `LedoitWolf` and `OAS`, ours or scikit-learn's, and for a given
         covariance; else, and with ``"cv"``, from the fit to the folds that the row is not in. +inf off the subspace
         of that fit.
+    ranked_ : bool
+        True. A detector then gives a new row off the subspace of the fit the rank of an infinite distance, as training
+        and calibration rows off it have, and not the p-value 0.
     scorer_ : estimator
         The fit to the rows that do not calibrate; only with ``"split"``.
     calibration_rows_ : ndarray of shape (m,)
@@ -100,8 +108,10 @@ class ConformalNull(BaseNull):
     Raises
     ------
     ValueError
-        For an unknown `kind`, parameters out of range, no row left to calibrate, or ``kind="full"`` with an
-        estimator, or steps before it, without the closed form.
+        For an unknown `kind`, parameters out of range, no row left to calibrate, distances that are NaN or not one
+        for each row, or ``kind="full"`` with an estimator, or steps before it, without the closed form.
+    NotFittedError
+        When the estimator has not been fitted.
     RankDeficientError
         When a fit without the calibration rows, a fold or one row has too few rows for a scatter that is not
         regularised; the message says how many are needed.
@@ -111,10 +121,13 @@ class ConformalNull(BaseNull):
     CalibrationWarning
         With a robust estimator: calibration rows are drawn from the rows as they are, and if more than a share alpha
         of these are outliers, the cut-off lies among them. Calibrate on clean rows, or use `RobustNull`.
+    RankDeficientWarning
+        When the fit to the rows that do not calibrate, or without a fold, spans fewer directions than the fit to all
+        rows: p-values stay valid, but rows off its subspace are infinitely far and tie.
 
     Notes
     -----
-    Cost: ``"split"`` 1 fit, ``"cv"`` `cv` fits. Training rows cost nothing for `EmpiricalCovariance`, about one fit,
+    Cost: ``"split"`` 1 fit, ``"cv"`` `cv` fits. Training rows cost nothing for `EmpiricalCovariance`, up to a few fits,
     O(n p min(n, p)), for `ShrunkCovariance`, `LedoitWolf` and `OAS` and `cv` fits for any other estimator. What a
     regularised estimator adds is chosen again without the row, also in closed form. ``"full"``: O((n + p) r) for a
     new row, r the rank. Memory for three copies of the rows.
@@ -122,6 +135,10 @@ class ConformalNull(BaseNull):
     Training rows are ranked among themselves with every kind. The ranks of exchangeable rows make each p-value valid,
     taken by itself; together they depend on each other, and up to ties a share alpha of the training rows, rounded
     down, is flagged whatever the rows are. Only new rows are judged by how far out they are.
+
+    With ``"full"`` the labels of new rows follow `pvalues`. The cut-off of a detector, and with it the sign of its
+    ``decision_function``, is the leave-one-out approximation, which may disagree about rows near the cut-off: some
+    1 % of all rows for n = 30, 0.1 % for n = 200. No cut-off could agree: a new row changes its own yardstick.
 
     A p-value is at least 1 / (m + 1): fewer than 1/alpha - 1 calibration rows cannot flag anything.
 
@@ -181,16 +198,16 @@ class ConformalNull(BaseNull):
         self : ConformalNull
             The fitted law. When the fit fails, the results of an earlier fit stay as they were.
         """
-        measured = np.asarray(d2, dtype=np.float64)
         rows: Any = X if hasattr(X, "shape") else np.asarray(X)
+        measured = check_distances(d2, rows.shape[0])
         known = training_facts(estimator, rows)
         scatter = resolve(estimator)[1]
         self._check(estimator, known, len(measured), isinstance(scatter, FixedScatter))
         if known.robust:
-            _warn_contamination(scatter)
+            warn_contamination(scatter)
         generator = as_generator(self.random_state)
-        split = self._split(estimator, rows, len(measured), generator) if self.kind == "split" else None
-        train, engine = self._training_distances(estimator, rows, measured, generator)
+        split = self._split(estimator, rows, known.rank, generator) if self.kind == "split" else None
+        train, engine = self._training_distances(estimator, rows, measured, known.rank, generator)
         full = FullConformal(estimator, rows) if self.kind == "full" else None
         reference = train if split is None else split.d2
 
@@ -204,6 +221,7 @@ class ConformalNull(BaseNull):
         self.train_d2_, self.engine_ = train, engine
         self.train_dist_, self.new_dist_ = EmpiricalLaw(train, itself=True), EmpiricalLaw(reference)
         self.n_references_ = (train.size, reference.size)
+        self.ranked_ = True
         return self
 
     @available_if(lambda self: self.kind == "full")
@@ -219,6 +237,11 @@ class ConformalNull(BaseNull):
         -------
         pvalues : ndarray of shape (m,)
             Multiples of 1 / (n + 1).
+
+        Raises
+        ------
+        ValueError
+            When `X` is not a table with the columns of the training rows.
 
         Notes
         -----
@@ -241,11 +264,16 @@ class ConformalNull(BaseNull):
         -------
         se : float
             In units of squared distance; infinite where the cut-off is infinite.
+
+        Raises
+        ------
+        ValueError
+            For another `kind`, or a `level` that is not strictly between 0 and 1.
         """
         check_is_fitted(self, "new_dist_")
         if kind not in ("new", "train"):
             raise ValueError(f"kind must be 'new' or 'train', got {kind!r}.")
-        return (self.new_dist_ if kind == "new" else self.train_dist_).standard_error(level)
+        return (self.new_dist_ if kind == "new" else self.train_dist_).standard_error(checked_level(level))
 
     def check_level(self, level: float) -> None:
         """Warn when there are too few calibration rows for a p-value as small as `level`.
@@ -255,12 +283,18 @@ class ConformalNull(BaseNull):
         level : float
             Level of one row.
 
+        Raises
+        ------
+        ValueError
+            When `level` is not strictly between 0 and 1.
+
         Warns
         -----
         CalibrationWarning
             When the number of calibration rows is below 1/level - 1; the message says how many are needed.
         """
         check_is_fitted(self, "new_dist_")
+        level = checked_level(level)
         n, m = self.n_references_
         slack = 1.0 + 1e-12  # 1 / 0.01 - 1 is 99
         new, train = level * (m + 1) * slack >= 1.0, level * n * slack >= 1.0
@@ -283,26 +317,30 @@ class ConformalNull(BaseNull):
             CalibrationWarning,
         )
 
-    def _split(self, estimator: Any, X: Any, n: int, generator: np.random.Generator) -> _Split:
+    def _split(self, estimator: Any, X: Any, rank: int, generator: np.random.Generator) -> _Split:
+        n = X.shape[0]
         order = generator.permutation(n)
-        m = _calibration_size(n, self.calibration_fraction)
+        m = calibration_size(n, self.calibration_fraction)
         calibration, proper = np.sort(order[:m]), np.sort(order[m:])
-        rows = take_rows(X, proper)
-        scorer = refit(estimator, rows)
-        return _Split(calibration, scorer, new_distances(scorer, take_rows(X, calibration), rows))
+        scorer = refit(estimator, take_rows(X, proper))
+        lost = lost_directions(scorer, X, rank)
+        if lost:
+            warn_lost(f"The {n - m} rows of {n} that do not calibrate span", lost, rank)
+        # By the tolerance for n rows, as a detector measures new rows: ranks need the same rule for both.
+        return _Split(calibration, scorer, new_distances(scorer, take_rows(X, calibration), X))
 
     def _training_distances(
-        self, estimator: Any, X: Any, d2: NDArray[np.float64], generator: np.random.Generator
+        self, estimator: Any, X: Any, d2: NDArray[np.float64], rank: int, generator: np.random.Generator
     ) -> tuple[NDArray[np.float64], str]:
         if self.kind != "cv":
             closed = leave_one_out(estimator, X, d2)
             if closed is not None:
                 return closed, "closed form"
-        return fold_distances(estimator, X, min(self.cv, len(d2)), generator), "folds"
+        return fold_distances(estimator, X, min(self.cv, len(d2)), generator, rank), "folds"
 
     def _check(self, estimator: Any, known: ScatterFacts, n: int, fixed: bool) -> None:
         """Raise for parameters out of range and for too few rows, before anything costly."""
-        _check_parameters(self.kind, self.calibration_fraction, self.cv)
+        check_parameters(self.kind, self.calibration_fraction, self.cv)
         if n < 3:
             raise ValueError(f"ConformalNull leaves rows out and needs at least 3, got {n}.")
         if self.kind == "cv" and self.cv > n:
@@ -314,7 +352,12 @@ class ConformalNull(BaseNull):
                 f"shift and scale columns); got {estimator!r}. Use kind='split', which is exact too, 'jackknife' "
                 "or 'cv': they take any estimator."
             )
-        m = _calibration_size(n, self.calibration_fraction)
+        if self.kind == "full" and known.n_samples != n:
+            raise ValueError(
+                f"kind='full' ranks a new row among the rows of the fit: the estimator was fitted to {known.n_samples} "
+                f"rows, got {n}. Pass the rows that it was fitted to, all of them."
+            )
+        m = calibration_size(n, self.calibration_fraction)
         if self.kind == "split" and m < 1:
             raise ValueError(
                 f"The calibration set is empty: calibration_fraction={self.calibration_fraction!r} of {n} rows is "
@@ -322,57 +365,4 @@ class ConformalNull(BaseNull):
                 "calibration_fraction."
             )
         if not (known.regularized or fixed):
-            _check_rank(self.kind, known, n, m, self.calibration_fraction, min(self.cv, n))
-
-
-def _check_parameters(kind: Any, fraction: Any, cv: Any) -> None:
-    if kind not in _KINDS:
-        raise ValueError(f"kind must be one of {', '.join(map(repr, _KINDS))}, got {kind!r}.")
-    if isinstance(fraction, bool) or not isinstance(fraction, Real) or not 0 < float(fraction) < 1:
-        raise ValueError(
-            f"calibration_fraction must be a number strictly between 0 and 1, got {fraction!r}. It is the share of "
-            "rows kept out of the fit, for example 0.5."
-        )
-    if isinstance(cv, bool) or not isinstance(cv, Integral) or cv < 2:
-        raise ValueError(f"cv must be an integer of at least 2, the number of folds, got {cv!r}.")
-
-
-def _calibration_size(n: int, fraction: float) -> int:
-    """Return how many of n rows calibrate; 0.29 of 100 rows are 29, though the product is rounded to less."""
-    return min(math.floor(n * fraction * (1.0 + 1e-12)), n - 1)
-
-
-def _check_rank(kind: str, known: ScatterFacts, n: int, m: int, fraction: float, folds: int) -> None:
-    """Raise when the smallest fit has too few rows to spread in all directions that the training rows span."""
-    needed = known.rank + (1 if known.assume_centered else 2)
-    if kind == "split":
-        fitted, total, part = n - m, int((needed - 1) / (1.0 - fraction)), "are left for the fit"
-        while total - _calibration_size(total, fraction) < needed:
-            total += 1
-    elif kind == "cv" or known.kind != "empirical":
-        fitted, total, part = (
-            n - math.ceil(n / folds),
-            math.ceil(needed * folds / (folds - 1)),
-            "are in the fits",
-        )
-        while total - math.ceil(total / folds) < needed:
-            total += 1
-    else:  # one row leaves; n = rank + 2 gives finite distances
-        needed -= 1
-        fitted, total, part = n - 1, needed + 1, "are left when one leaves"
-    if fitted < needed:
-        raise RankDeficientError(
-            f"Of {n} training rows {fitted} {part}; a scatter that is not regularised needs at least {needed} for "
-            f"rank {known.rank}. Pass at least {total} rows, fewer columns, or a regularised estimator such as "
-            "LedoitWolf, OAS, QIS or ShrunkCovariance."
-        )
-
-
-def _warn_contamination(scatter: Any) -> None:
-    warn_caller(
-        f"{type(scatter).__name__} resists outliers, conformal p-values do not: the calibration rows are drawn from "
-        "the training rows as they are, so that resampled calibration rows of contaminated data cannot flag a share "
-        "of outliers above alpha. Fit to clean rows, or use a null that is not calibrated by the rows, such as "
-        "'auto'.",
-        CalibrationWarning,
-    )
+            check_rank(self.kind, known, n, m, self.calibration_fraction, min(self.cv, n))

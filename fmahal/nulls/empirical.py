@@ -10,7 +10,7 @@ import numpy as np
 from .._registry import nulls
 from .._typing import ArrayLike, FloatArray
 from ._empirical_law import EmpiricalLaw
-from .base import BaseNull
+from .base import BaseNull, check_distances
 
 
 @nulls.register("empirical", "Ranks among the training distances", order=70, cost=lambda n, p: 0)
@@ -95,7 +95,7 @@ class EmpiricalNull(BaseNull):
         estimator : fitted scatter or Pipeline that ends in one
             The estimator that gave the distances; not looked at.
         X : array-like of shape (n_samples, n_features)
-            The training rows, not looked at.
+            The training rows; only their number is looked at.
         d2 : ndarray of shape (n_samples,)
             Their squared distances.
 
@@ -104,7 +104,7 @@ class EmpiricalNull(BaseNull):
         self : EmpiricalNull
             The fitted law.
         """
-        d2 = np.asarray(d2, dtype=np.float64).ravel()
+        d2 = check_distances(d2, None if X is None else np.shape(X)[0])
         train = EmpiricalLaw(d2, itself=True)
         if self.contamination is None:
             self.train_dist_, self.new_dist_ = train, EmpiricalLaw(d2)

@@ -45,7 +45,8 @@ class ChiSquareNull(BaseNull):
     ValueError
         When `df` is not a number above zero.
     RankDeficientError
-        When all training rows are equal, so that there are no degrees of freedom.
+        When all training rows are equal, so that there are no degrees of freedom, and the estimator is neither robust
+        nor regularised: for such ones the law is that of 1.
 
     Notes
     -----
@@ -211,7 +212,7 @@ def _given_df(df: Any) -> float:
 
 
 def _rank(facts: ScatterFacts) -> int:
-    if facts.rank < 1 and facts.robust:
+    if facts.rank < 1 and (facts.robust or facts.regularized):
         return 1  # most rows are one point, from which their distance is 0; the others are off the subspace
     if facts.rank < 1:
         raise RankDeficientError(

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from .._typing import ArrayLike
+from ._numbers import as_numbers
 
 
 def fdr(pvalues: ArrayLike, *, method: Literal["bh", "by"] = "bh") -> NDArray[np.float64]:
@@ -37,7 +38,8 @@ def fdr(pvalues: ArrayLike, *, method: Literal["bh", "by"] = "bh") -> NDArray[np
     Raises
     ------
     ValueError
-        For p-values that are NaN or outside [0, 1], which are named by their position, and an unknown `method`.
+        For p-values that are NaN or outside [0, 1], which are named by their position, a masked array, entries that are
+        no numbers, and an unknown `method`.
 
     Notes
     -----
@@ -69,7 +71,7 @@ def fdr(pvalues: ArrayLike, *, method: Literal["bh", "by"] = "bh") -> NDArray[np
     """
     if method not in ("bh", "by"):
         raise ValueError(f"method must be 'bh' or 'by', got {method!r}.")
-    p = np.asarray(pvalues, dtype=np.float64)
+    p = as_numbers(pvalues, "pvalues")
     bad = ~((p >= 0) & (p <= 1))  # NaN is neither
     if bad.any():
         where = [tuple(map(int, index)) for index in np.argwhere(bad)[:5]]
@@ -80,7 +82,7 @@ def fdr(pvalues: ArrayLike, *, method: Literal["bh", "by"] = "bh") -> NDArray[np
             "or missing values. Pass the p-values of a detector, or drop these."
         )
     if p.size == 0:
-        return p.copy()
+        return p
     return np.asarray(stats.false_discovery_control(p.ravel(), method=method), dtype=np.float64).reshape(
         p.shape
     )

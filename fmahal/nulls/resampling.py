@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import math
-import re
 import sys
 from collections.abc import Callable
-from numbers import Integral, Real
 from typing import Any, Literal
 
 import numpy as np
+from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from .._random import as_seed_sequence
 from .._registry import nulls
 from .._typing import ArrayLike, FloatArray, RandomState
 from ..exceptions import CalibrationWarning
+from ._bootstrap_checks import as_bytes, check_numbers, largest, one_of, too_rare, warn_left
 from ._bootstrap_plan import Choice, Plan, make_plan
+from ._conformal_checks import checked_level
 from ._empirical_law import EmpiricalLaw, Pool
 from ._maximum_law import MaximumLaw
 from ._refit_bootstrap import scatter_of
-from .base import BaseNull, warn_caller
+from .base import BaseNull, check_distances, warn_caller
 
 _KINDS = ("nonparametric", "smoothed", "parametric", "elliptical", "wild")
-_UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 _OFTEN = 0.05  # share of resamples drawn again that is worth a warning
 
 
@@ -90,10 +90,12 @@ class BootstrapNull(BaseNull):
         Whether p-values beyond the largest reference distance follow a generalised Pareto law, fitted to the upper
         tenth, and do not stop at 1 / (M + 1).
     refit : {"fast", "full"}, default="fast"
-        "fast" refits `EmpiricalCovariance`, `LedoitWolf`, `OAS` and `ShrunkCovariance` (scikit-learn's too) from
-        weighted sums, many resamples in one matrix product, with the same results; and `MinCovDet` by one step
-        from the fit to all rows, with a linear correction [4]_. "full" refits a clone each time, as is done for every
-        other estimator.
+        For ``kind="nonparametric"``, "fast" refits `EmpiricalCovariance`, `LedoitWolf`, `OAS`, `ShrunkCovariance`
+        (scikit-learn's too) and `QIS` from weighted sums, many resamples in one matrix product; and `MinCovDet` by one
+        step from the fit to all rows, with a linear correction [4]_. "full" refits a clone each time, as is done for
+        other estimators and kinds. From sums the results are those of clones while all refits have one rank. They
+        differ where a single row changes the rank, say one 1e8 standard deviations away: "fast" measures all refits in
+        the space of the fit to all rows, "full" each in its own.
     max_memory : str or int, default="256MB"
         Bound of the working arrays, in bytes or with a unit KB, MB, GB, TB (powers of 1024); of refits that are not
         fast, one is in memory in each process.
@@ -124,11 +126,12 @@ class BootstrapNull(BaseNull):
     Raises
     ------
     ValueError
-        For an unknown `kind`, `statistic`, `tail` or `refit`, a bad number, ``holdout=None`` where no map is known, a
-        made-up kind for a pipeline that has no way back to its rows, or a refit that fails.
+        For an unknown `kind`, `statistic`, `tail` or `refit`, a bad number, other rows than those of the fit,
+        ``holdout=None`` where no map is known, a made-up kind for a pipeline that has no way back to its rows, or a
+        refit that fails.
     RankDeficientError
         When more than half of all resamples lack the rank of all rows, the rows that `holdout` leaves are too few, or
-        all rows are equal.
+        all rows are equal, or all that a robust estimate rests on.
 
     Warns
     -----
@@ -149,14 +152,20 @@ class BootstrapNull(BaseNull):
     .. math:: q' = \frac{N (n - 1)\, q}{n (N - 1) - c\,(n - N)\, q}
 
     with c = 1, or 1 - shrinkage for `LedoitWolf`, `OAS` and `ShrunkCovariance`; for other estimators that are not
-    robust, c is what links the middle of kept and left-out distances of the first 20 replicates. New rows: for affine
-    equivariant estimators, by the map between the F laws (see `NormalTheoryNull`) of N and of n rows; for others they
-    are left as they are, a little too large. ``holdout=None`` maps from the effective size n' of a resample to n by the
+    robust, c is what links the middle of kept and left-out distances of the first 20 replicates. The sample covariance
+    has, between the two steps, the map between the F laws (see `NormalTheoryNull`) of N - 1 and of n - 1 others, which
+    gives training distances of normal rows their exact law. New rows: for affine equivariant estimators, by the same
+    map of N and of n rows; for others they are left as they are, a little too large. ``holdout=None`` maps from the
+    effective size n' of a resample to n by the
     same laws; n' = n / 2 for few columns, and in general solves :math:`1/\delta = E[w / (1 + w \delta p/n)]`,
     :math:`\delta = 1/(1 - p/n')` for Poisson weights w.
 
     "elliptical", "smoothed" and "parametric" hold their level for the rows that they assume, and flag too many where
-    tails are heavier; sizes of all nulls are in the user guide, "Which null law".
+    tails are heavier. With shrinkage, training p-values are too large where columns vary unequally and there are few
+    rows for them: with standard deviations of 0.1 to 3, 5 % becomes 3.5 % (nonparametric, n = 100, p = 50) or 1.4 %
+    (made rows, which come from the shrunk covariance, n = 50, p = 30), while new rows keep their 4 to 5 %. Made rows
+    vary only where the training rows do, not in constant or repeated columns. Sizes of all nulls are in the user
+    guide, "Which null law".
 
     Robust estimators. Resampled rows cannot flag a share of outliers above alpha, as these would be part of the law.
     For an estimator tagged `robust`, all kinds but "parametric" therefore draw only rows of its `support_` (or, without
@@ -168,9 +177,9 @@ class BootstrapNull(BaseNull):
     Pipelines. Steps that are fixed, or that only shift and scale columns before an affine equivariant scatter, are
     applied once. All others learn from the rows, and are refitted with the scatter.
 
-    Cost. Moment scatters: O(B n p^2) multiplications in matrix products and O(B p^3) for p <= n; O(B n^3) for p > n.
-    `MinCovDet`: B concentration steps. Others: B fits. The pooled distances take 8 B n bytes, up to 32 MB; beyond,
-    they are counted in bins of a relative width of 2^-16.
+    Cost. Moment scatters, nonparametric: O(B n p^2) multiplications in matrix products and O(B p^3) for p <= n;
+    O(B n^3) for p > n. `MinCovDet`: B concentration steps. All else: B fits. The pooled distances take 8 B n bytes,
+    up to 32 MB; beyond, they are counted in bins of a relative width of 2^-16.
 
     References
     ----------
@@ -243,9 +252,10 @@ class BootstrapNull(BaseNull):
         self : BootstrapNull
             The fitted law. When the fit fails or is interrupted, an earlier one stays as it was.
         """
+        check_distances(d2, _num_samples(X), needed=False)
         plan = make_plan(estimator, X, self._choice())
         if plan.n_left:
-            _warn_left(plan, type(scatter_of(estimator)).__name__)
+            warn_left(plan.n_train, plan.n_left, type(scatter_of(estimator)).__name__)
         train, new, redrawn = self._pooled(plan)
         if redrawn > _OFTEN * self.n_resamples:
             warn_caller(
@@ -256,12 +266,16 @@ class BootstrapNull(BaseNull):
             )
         self.train_dist_, self.new_dist_ = train, new
         self.n_references_ = (train.size, new.size)
+        self._n_rows = plan.n_train - plan.n_left
         self.n_redrawn_, self.engine_ = redrawn, plan.engine
         self.familywise_ = self.statistic == "max"
         return self
 
     def cutoff_se(self, level: float, kind: Literal["new", "train"] = "new") -> float:
-        """Return the standard error of a cut-off, which a finite number of replicates causes.
+        """Return the standard error of a cut-off: what the finite number of replicates adds, given the rows.
+
+        It says nothing of how far the cut-off would move with other rows, which for few rows is farther: the standard
+        error is 0 where all replicates have met the same row.
 
         Parameters
         ----------
@@ -279,12 +293,15 @@ class BootstrapNull(BaseNull):
         Raises
         ------
         ValueError
-            For another `kind`.
+            For another `kind`, or a level that is not strictly between 0 and 1.
+        NotFittedError
+            Before `fit`.
         """
+        check_is_fitted(self, "new_dist_")
         if kind not in ("new", "train"):
             raise ValueError(f"kind must be 'new' or 'train', got {kind!r}.")
         law: Any = self.new_dist_ if kind == "new" else self.train_dist_
-        return float(law.standard_error(level))
+        return float(law.standard_error(checked_level(level)))
 
     def check_level(self, level: float) -> None:
         """Warn when no p-value can be as small as a level, and say how many replicates that needs.
@@ -294,11 +311,29 @@ class BootstrapNull(BaseNull):
         level : float
             The level at which rows are judged.
 
+        Raises
+        ------
+        ValueError
+            When it is not strictly between 0 and 1.
+        NotFittedError
+            Before `fit`.
+
         Warns
         -----
         CalibrationWarning
-            When 1 / (M + 1) is above the level, so that no row can be flagged.
+            When 1 / (M + 1) is above the level, so that no row can be flagged; when the level is below a quarter of
+            1 / (n + 1), of which n resampled rows say nothing.
         """
+        check_is_fitted(self, "new_dist_")
+        level = checked_level(level)
+        if self.kind != "parametric" and self.statistic == "point" and too_rare(level, self._n_rows):
+            warn_caller(
+                f"The level {level:.3g} is too small for a law of {self._n_rows} rows, whatever the number of "
+                f"replicates: about one new row in {self._n_rows + 1} lies beyond all of them, and so many are flagged "
+                "for no reason. kind='parametric' reaches farther, for rows that are normal.",
+                CalibrationWarning,
+            )
+            return
         if self.tail is not None:
             return
         laws: tuple[Any, Any] = (self.train_dist_, self.new_dist_)
@@ -326,7 +361,7 @@ class BootstrapNull(BaseNull):
         done = redrawn = 0
         for train, new, again in plan.references(as_seed_sequence(self.random_state)):
             for pool, block in zip(pools, (train, new)):
-                pool.add(_largest(block) if self.statistic == "max" else block)
+                pool.add(largest(block) if self.statistic == "max" else block)
             before, done, redrawn = done, done + len(new), redrawn + again
             if self.verbose and done * 10 // self.n_resamples > before * 10 // self.n_resamples:
                 print(f"BootstrapNull: {done} of {self.n_resamples} replicates", file=sys.stderr)
@@ -339,58 +374,12 @@ class BootstrapNull(BaseNull):
         return laws[0], laws[1], redrawn
 
     def _choice(self) -> Choice:
-        B, h = self.n_resamples, self.holdout
-        if isinstance(B, bool) or not isinstance(B, int | np.integer) or B < 1:
-            raise ValueError(f"n_resamples must be a whole number of at least 1, got {B!r}; 999 is usual.")
-        _one_of("kind", self.kind, _KINDS)
-        _one_of("statistic", self.statistic, ("point", "max"))
-        _one_of("tail", self.tail, (None, "gpd"))
-        _one_of("refit", self.refit, ("fast", "full"))
-        if h is not None and (isinstance(h, bool) or not isinstance(h, Real) or not 0 < float(h) <= 0.5):
-            raise ValueError(
-                f"holdout must be a share of the rows above 0 and at most 0.5, or None, got {h!r}."
-            )
-        jobs = self.n_jobs
-        if jobs is not None and (isinstance(jobs, bool) or not isinstance(jobs, Integral) or jobs == 0):
-            raise ValueError(f"n_jobs must be a number of processes, -1 for all, or None, got {jobs!r}.")
-        holdout = None if h is None else float(h)
-        return Choice(int(B), self.kind, holdout, self.refit, _bytes(self.max_memory), jobs)
-
-
-def _warn_left(plan: Plan, name: str) -> None:
-    n, left = plan.n_train, plan.n_left
-    warn_caller(
-        f"The p-values are too small: only the {n - left} of {n} training rows that {name} rests on are resampled, "
-        "since the others may be outliers, so that clean rows among these are missing in the tail of the law. Up to "
-        f"{100 * left / n:.2g} % of clean rows are flagged in addition to the level; kind='parametric' has a whole "
-        "tail.",
-        CalibrationWarning,
-    )
-
-
-def _largest(block: FloatArray) -> FloatArray:
-    """Return the largest distance of each replicate, NaN where a resample missed no row."""
-    largest = np.max(np.where(np.isnan(block), -np.inf, block), axis=1)
-    return np.where(np.isneginf(largest), np.nan, largest)
-
-
-def _one_of(name: str, value: Any, allowed: tuple[Any, ...]) -> None:
-    if value not in allowed:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, allowed))}, got {value!r}.")
-
-
-def _bytes(size: Any) -> int:
-    """Return a number of bytes, from a number or a text such as "256MB"."""
-    if isinstance(size, int | np.integer) and not isinstance(size, bool) and size > 0:
-        return int(size)
-    found = (
-        re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(?:I?B)?\s*", size.upper())
-        if isinstance(size, str)
-        else None
-    )
-    number = 0 if found is None else int(float(found[1]) * _UNITS[found[2]])
-    if number < 1:
-        raise ValueError(
-            f"max_memory must be a number of bytes or a text such as '256MB' or '2GB', got {size!r}."
+        check_numbers(self.n_resamples, self.holdout, self.n_jobs, self.callback)
+        one_of("kind", self.kind, _KINDS)
+        one_of("statistic", self.statistic, ("point", "max"))
+        one_of("tail", self.tail, (None, "gpd"))
+        one_of("refit", self.refit, ("fast", "full"))
+        holdout = None if self.holdout is None else float(self.holdout)
+        return Choice(
+            int(self.n_resamples), self.kind, holdout, self.refit, as_bytes(self.max_memory), self.n_jobs
         )
-    return number

@@ -10,7 +10,8 @@ from scipy import stats
 
 from .._typing import ArrayLike, FloatArray
 from ..scatter import resolve
-from ._weighted_law import Weights, quantile, tail
+from ._numbers import as_numbers
+from ._weighted_law import Weights, log_tail, quantile, tail
 from .base import BaseNull
 
 Method: TypeAlias = Literal["imhof", "hall-buckley-eagleson", "satterthwaite"]
@@ -32,7 +33,8 @@ class WeightedChiSquare:
     weights : array-like of shape (n_weights,)
         The weights, at least zero and not all zero.
     method : {"imhof", "hall-buckley-eagleson", "satterthwaite"}, default="imhof"
-        "imhof" inverts the characteristic function and is exact to 12 digits or more, p-values of 1e-100 included.
+        "imhof" inverts the characteristic function and is exact to 12 digits or more, p-values of 1e-100 included (11
+        where many are interpolated).
         "hall-buckley-eagleson" is a shifted and scaled chi-square law with the first three cumulants of Q,
         "satterthwaite" a scaled one with the first two.
 
@@ -49,7 +51,9 @@ class WeightedChiSquare:
     per cent too low.
 
     "imhof" takes O(m) time for each number, m being the number of different weights: about 0.1 ms for m = 10, and
-    five times that for a quantile. The two others take O(1).
+    five times that for a quantile. More than 200 probabilities on one side of the mean are interpolated, by polynomials
+    in log x through 200 to 1000 of them: for m = 100 about 0.2 s, be it for 1e4 numbers or 1e5. The two others take
+    O(1).
 
     References
     ----------
@@ -89,17 +93,18 @@ class WeightedChiSquare:
         return float(self.weights.sum())
 
     def var(self) -> float:
-        """Variance, twice the sum of the squared weights."""
-        return 2 * self.scale**2 * float(np.sum((self.weights / self.scale) ** 2))
+        """Variance, twice the sum of the squared weights; infinite where that overflows."""
+        with np.errstate(over="ignore"):  # infinite beyond the largest float64
+            return 2 * float(np.square(self.scale) * np.sum((self.weights / self.scale) ** 2))
 
     def sf(self, x: ArrayLike) -> NDArray[np.float64]:
-        """Probability of a squared distance above `x`; its relative error is about 1e-14 however small it is."""
+        """Probability of a squared distance above `x`; its relative error is below 1e-11 however small it is."""
         if self._chi2 is not None:
             return self._chi2.sf(x)
         return self._probability(x, upper=True)
 
     def cdf(self, x: ArrayLike) -> NDArray[np.float64]:
-        """Probability of a squared distance up to `x`; its relative error is about 1e-14 however small it is."""
+        """Probability of a squared distance up to `x`; its relative error is below 1e-11 however small it is."""
         if self._chi2 is not None:
             return self._chi2.cdf(x)
         return self._probability(x, upper=False)
@@ -125,10 +130,8 @@ class WeightedChiSquare:
             ((values > 0) & (values <= mean), False),
             ((values > mean) & (values < np.inf), True),
         ):
-            log_tail = tail(self._weights, values[part], upper=side).log_tail
-            out[part] = (
-                np.exp(np.minimum(log_tail, 0)) if side == upper else -np.expm1(np.minimum(log_tail, 0))
-            )
+            exponent = np.minimum(log_tail(self._weights, values[part], upper=side), 0)
+            out[part] = np.exp(exponent) if side == upper else -np.expm1(exponent)
         return out.reshape(np.shape(x))[()]
 
     def _quantile(self, q: ArrayLike, *, upper: bool) -> NDArray[np.float64]:
@@ -187,7 +190,8 @@ class WeightedChiSquareNull(BaseNull):
     Weights below 1e-8 of the largest enter by their sum, as a shift. The law does not heed that location and
     covariance were estimated: it is a limit for many rows.
 
-    "imhof" takes O(m) time for each p-value, m being the number of different weights: about 0.1 ms for m = 10.
+    "imhof" takes O(m) time for each p-value, m being the number of different weights: about 0.1 ms for m = 10. More
+    than 200 are interpolated, to 11 digits, from at most about 1000.
 
     References
     ----------
@@ -252,7 +256,7 @@ def _known_weights(estimator: Any) -> ArrayLike:
 
 
 def _checked(weights: ArrayLike) -> FloatArray:
-    w = np.array(weights, dtype=np.float64)
+    w = as_numbers(weights, "weights")
     if w.ndim != 1 or w.size == 0:
         raise ValueError(f"weights must be a vector with at least one entry, got shape {w.shape}.")
     bad = np.flatnonzero(~(np.isfinite(w) & (w >= 0)))

@@ -13,11 +13,10 @@ from ..exceptions import AmbiguousFitWarning, ExactFitWarning, FmahalWarning
 from ..plotting._rows import JudgedRows, contributions, judge, row_labels, scatter_facts
 from . import _figures, _fit, _law
 from ._page import facts_of, number, percent, plural, render, require_jinja2, short
-from ._words import describe_law, error_words, limits_of, meaning_of, misfit_of, verdict_of
+from ._words import describe_law, error_words, limits_of, meaning_of, misfit_of, unknown_chance, verdict_of
 
 _SHOWN_PARTS = 3
 _BEYOND = 3  # rows shown after the last flagged one: how clear the gap is
-_ZERO = 30.0  # per cent of a bar's track that lies left of zero
 _REFERENCES = (
     (
         "Rousseeuw, P. J. & van Zomeren, B. C. (1990). Unmasking multivariate outliers and leverage points. "
@@ -166,6 +165,7 @@ def _tiles(rows: JudgedRows) -> list[dict[str, Any]]:
     cutoff = rows.common[2]
     scope = "for all rows together" if _law.judges_together(rows.detector) else "a row"
     chance = "Expected by chance" if _law.law_is_exact(rows.detector) else "Expected if the law held"
+    known = unknown_chance(rows.detector, rows.level) is None
     rank, full = scatter_facts(rows.detector).rank, rows.detector.contribution_names_.size
 
     def tile(label: str, shown: Any, unit: str = "", value: Any = None) -> dict[str, Any]:
@@ -173,7 +173,9 @@ def _tiles(rows: JudgedRows) -> list[dict[str, Any]]:
 
     return [
         tile("Flagged rows", f"{k:,}", f"{percent(k / n)} of {n:,}", k),
-        tile(chance, short(round(expected, 2)), "rows", expected),
+        tile(chance, short(round(expected, 2)), "rows", expected)
+        if known
+        else tile("Expected by chance", "–", "not known, see below"),
         tile("Rows", f"{n:,}", f"in {plural(p, 'column')}", n),
         tile("Rank", f"{rank:,}", "full" if rank == full else f"of {full:,}", rank),
         tile("Level α", short(rows.alpha), scope, rows.alpha),
@@ -184,7 +186,7 @@ def _tiles(rows: JudgedRows) -> list[dict[str, Any]]:
 def _error_of(rows: JudgedRows) -> str:
     """Return the standard error of the cutoff of a law of reference distances."""
     error = _law.cutoff_se(rows.law, rows.level)
-    return "" if error is None else f", {error_words(error)}"
+    return "" if error is None else f", {error_words(error, rows.detector.null_)}"
 
 
 def _numbering(names: Sequence[str]) -> str:
@@ -205,7 +207,8 @@ def _ranked_hint(rows: JudgedRows, shown: int) -> str:
         text += f", of {k:,} flagged"
     return (
         text
-        + ". Contributions add up to the squared distance; a negative one pulls the row towards the centre."
+        + ", each with the columns that add most to its squared distance. The contributions of all columns add up to "
+        "it; negative ones pull a row towards the centre and are not shown."
     )
 
 
@@ -246,24 +249,18 @@ def _contributions(rows: JudgedRows, order: np.ndarray) -> FloatArray:
 
 
 def _parts(values: FloatArray, columns: list[str]) -> list[dict[str, Any]]:
-    """Return the largest contributions of one row with the bars that show them, all on one scale."""
-    largest = np.argsort(-np.abs(values), kind="stable")[:_SHOWN_PARTS]
-    shown = values[largest]
-    right, left = max(shown.max(initial=0.0), 0.0), max(-shown.min(initial=0.0), 0.0)
-    unit = max(right / (100 - _ZERO), left / _ZERO)
-    parts = []
-    for j, value in zip(largest, shown):
-        width = abs(value) / unit if unit > 0 else 0.0
-        start = _ZERO if value >= 0 else _ZERO - width
-        parts.append(
-            {
-                "name": columns[j] if len(columns) == values.size else f"coordinate {j}",
-                "value": float(value),
-                "left": round(start, 2),
-                "width": round(width, 2),
-            }
-        )
-    return parts
+    """Return the contributions that add most to one row's distance, with the bars that show them on one scale."""
+    largest = np.argsort(-values, kind="stable")[:_SHOWN_PARTS]
+    largest = largest[values[largest] > 0]
+    unit = values[largest].max(initial=0.0) / 100
+    return [
+        {
+            "name": columns[j] if len(columns) == values.size else f"coordinate {j}",
+            "value": float(values[j]),
+            "width": round(values[j] / unit, 2),
+        }
+        for j in largest
+    ]
 
 
 def _fit_notices(rows: JudgedRows, columns: list[str], names: list[str], call: str) -> list[str]:
@@ -320,8 +317,8 @@ def _setup(rows: JudgedRows) -> list[tuple[str, str]]:
         ("Estimator", repr(detector.estimator_)),
         *_fit.fit_facts(detector),
         ("Null law", repr(law) + _source(law)),
-        ("Law of training rows", describe_law(law.train_dist_, rows.level)),
-        ("Law of new rows", describe_law(law.new_dist_, rows.level)),
+        ("Law of training rows", describe_law(law.train_dist_, rows.level, law)),
+        ("Law of new rows", describe_law(law.new_dist_, rows.level, law)),
         ("Rows in this report", "training rows" if rows.training else "new rows, not used in the fit"),
         ("Level", f"α = {rows.alpha:g}" + (", for all rows together" if together else " a row")),
     ]

@@ -79,6 +79,40 @@ def flagged_in_any_data(law: Any, level: float) -> int | None:
     return math.floor(level * law.size * (1 + 1e-12)) if getattr(law, "itself", False) else None
 
 
+def resamples_outliers(null: Any, robust: bool) -> bool:
+    """Tell whether a fitted null of a scatter, robust or not, resamples outliers along with the other rows."""
+    return is_a(null, "BootstrapNull") and null.kind != "parametric" and not robust
+
+
+def rows_lacking(detector: Any) -> int:
+    """Return how many training rows a bootstrap law lacks, since a robust fit does not rest on them."""
+    null = detector.null_
+    if not is_a(null, "BootstrapNull") or null.kind == "parametric":
+        return 0
+    return max(0, detector.n_samples_ - getattr(null, "_n_rows", detector.n_samples_))
+
+
+def beyond_the_rows(detector: Any, level: float) -> bool:
+    """Tell whether a level is so small that the rows that a bootstrap draws say nothing of it."""
+    from ..nulls._bootstrap_checks import too_rare
+
+    null = detector.null_
+    if not is_a(null, "BootstrapNull") or null.kind == "parametric" or null.statistic != "point":
+        return False
+    return bool(too_rare(level, getattr(null, "_n_rows", detector.n_samples_)))
+
+
+def error_source(null: Any) -> str | None:
+    """Return what the standard error of a resampled cutoff measures: "replicates" or "rows"; None for other laws.
+
+    Of a bootstrap it is what the finite number of replicates adds, whatever the number of rows; of ranks among rows it
+    is how much the cutoff would differ with other rows of the same kind.
+    """
+    if not is_resampled(null):
+        return None
+    return "replicates" if is_a(null, "BootstrapNull") else "rows"
+
+
 def judges_together(detector: Any) -> bool:
     """Tell whether the level is the probability of any false alarm among all rows."""
     return bool(detector.simultaneous or getattr(detector.null_, "familywise_", False))

@@ -14,14 +14,15 @@ from ._page import percent, plural, short
 from ._resampling import resampling_limits
 
 
-def describe_law(law: Any, level: float | None = None) -> str:
+def describe_law(law: Any, level: float | None = None, null: Any = None) -> str:
     """Return a frozen SciPy distribution in words, anything else by the name of its class.
 
-    Of a law of reference distances: how many there are and, given the level, its cutoff with its standard error.
+    Of a law of reference distances: how many there are and, given the level, its cutoff with its standard error, and
+    given the null, what that error measures.
     """
     if (count := _law.references(law)) is not None:
         text = plural(count, "reference distance") + _tail_words(law)
-        return text if level is None else f"{text}; cutoff {_cutoff_words(law, level)}"
+        return text if level is None else f"{text}; cutoff {_cutoff_words(law, level, null)}"
     family = getattr(getattr(law, "dist", None), "name", None)
     shape = [value for value in getattr(law, "args", ()) if np.ndim(value) == 0]
     scale = getattr(law, "kwds", {}).get("scale", 1.0)
@@ -50,14 +51,18 @@ def _tail_words(law: Any) -> str:
     return ", beyond the largest a generalised Pareto tail" if getattr(law, "tail", None) == "gpd" else ""
 
 
-def _cutoff_words(law: Any, level: float) -> str:
+def _cutoff_words(law: Any, level: float, null: Any) -> str:
     cutoff, error = float(law.isf(level)), _law.cutoff_se(law, level)
-    return f"{short(cutoff)}" + ("" if error is None else f", {error_words(error)}")
+    return f"{short(cutoff)}" + ("" if error is None else f", {error_words(error, null)}")
 
 
-def error_words(error: float) -> str:
-    """Return a standard error with the two digits that are worth reading."""
-    return f"standard error {short(float(f'{error:.2g}'))}"
+def error_words(error: float, null: Any = None) -> str:
+    """Return a standard error with the two digits that are worth reading and, given the null, what it measures."""
+    text = f"standard error {short(float(f'{error:.2g}'))}"
+    return text + {
+        "replicates": " from the number of replicates alone",
+        "rows": " from the sampling of the rows",
+    }.get(_law.error_source(null) or "", "")
 
 
 def law_name(rows: JudgedRows) -> str:
@@ -112,13 +117,45 @@ def _expectation(rows: JudgedRows, n: int) -> str:
             f"The {law_name(rows)} ranks these rows among themselves: at this level it flags "
             f"{'none' if most == 0 else f'the {most:,} farthest' if most > 1 else 'the farthest'}, in clean data too."
         )
+    if unknown := unknown_chance(rows.detector, rows.level):
+        return f"{unknown[0].upper()}{unknown[1:]}."
+    if rows.training and _pools(rows):
+        return (
+            "The law resamples these rows, outliers too: "
+            f"about {_rounded(n * rows.level)} are flagged in any data, clean or not."
+        )
     condition = "If no row were an outlier"
     if not _law.law_is_exact(rows.detector):
         condition += f" and the {law_name(rows)} held"
+    elif not _law.is_resampled(rows.detector.null_):
+        condition = "If the rows were normal and none an outlier"
     if _law.judges_together(rows.detector):
         return f"{condition}, any row at all would be flagged with probability {rows.alpha:g}."
-    expected = n * rows.level
-    return f"{condition}, about {short(round(expected, 1 if expected >= 1 else 2))} would be flagged."
+    return f"{condition}, about {_rounded(n * rows.level)} would be flagged."
+
+
+def _rounded(expected: float) -> str:
+    return short(round(expected, 1 if expected >= 1 else 2))
+
+
+def _pools(rows: JudgedRows) -> bool:
+    """Tell whether the law of these training rows was resampled from them, outliers included, one by one."""
+    detector = rows.detector
+    pools = _law.resamples_outliers(detector.null_, scatter_facts(detector).robust)
+    return pools and not _law.judges_together(detector)
+
+
+def unknown_chance(detector: Any, level: float) -> str | None:
+    """Return why it is not known how many clean rows are flagged, for use in a sentence; None where it is."""
+    n = detector.n_samples_
+    if lacking := _law.rows_lacking(detector):
+        return (
+            f"the law is resampled from the {n - lacking:,} rows that the robust fit rests on: up to "
+            f"{percent(lacking / n)} of clean rows are flagged in addition to the level"
+        )
+    if _law.beyond_the_rows(detector, level):
+        return f"how many are flagged by chance cannot be told from {plural(n, 'row')} at so small a level"
+    return None
 
 
 def ranks_the_rows(rows: JudgedRows) -> bool:
@@ -222,7 +259,9 @@ def limits_of(rows: JudgedRows) -> list[str]:
             f"The rows span {rank:,} of {p:,} dimensions. Distances live on that span; a row off it has p-value 0, "
             "whatever its distance."
         )
-    if not _law.judges_together(detector) and not ranks_the_rows(rows) and rows.d2.size * rows.level >= 1:
+    known = unknown_chance(detector, rows.level) is None and not (rows.training and _pools(rows))
+    together = _law.judges_together(detector)
+    if known and not together and not ranks_the_rows(rows) and rows.d2.size * rows.level >= 1:
         share = f"about {100 * rows.level:.3g}% of clean rows"
         if _law.law_is_exact(detector):
             text = f"At this level {share} are flagged by chance."

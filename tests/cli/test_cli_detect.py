@@ -2,6 +2,7 @@ import csv
 import io
 import json
 import os
+import re
 import stat
 import warnings
 
@@ -212,38 +213,71 @@ def test_an_interruption_removes_the_temporary_file(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def test_top_columns_are_the_largest_with_their_sign(X):
+def test_top_columns_are_those_that_add_most(X):
     detector = MahalanobisDetector(EmpiricalCovariance()).fit(X)
     parts = detector.contributions(X)
     names = list("abcd")
-    signed, adding = (top_columns(detector, X, names, adding=only) for only in (False, True))
-    for row, causes, raised in zip(parts, signed, adding):
-        expected = np.argsort(-np.abs(row))[:3]
+    assert any(row[np.argmax(np.abs(row))] < 0 for row in parts)  # the largest are not always those that add
+    for row, causes in zip(parts, top_columns(detector, X, names)):
+        expected = [j for j in np.argsort(-row) if row[j] > 0][:3]
         assert [name for name, _ in causes] == [names[j] for j in expected]
         np.testing.assert_allclose([share for _, share in causes], row[expected] / row.sum(), rtol=1e-12)
-        assert [name for name, _ in raised] == [names[j] for j in np.argsort(-row) if row[j] > 0][:3]
-    assert any(share < 0 for causes in signed for _, share in causes)
+
+
+def test_terminal_json_file_and_report_name_the_same_columns(run, csv_file, tmp_path):
+    pytest.importorskip("jinja2")
+    out, report = tmp_path / "s.csv", tmp_path / "r.html"
+    call = ("detect", csv_file, *SAMPLE, "--alpha", "0.2", "--out", out, "--report", report)
+    record = json.loads(run(*call, "--json")[1])
+    _, text, _ = run(*call, "--top", "20")
+    in_file = {row["row"]: row["top_columns"].split(";") for row in read(out.read_text())}
+    shown = re.findall(
+        r'<td class="name">(\d+)</td>.*?<div class="parts">(.*?)</div>', report.read_text(), re.DOTALL
+    )
+    in_page = {row: re.findall(r'class="col" title="(\w+)"', parts) for row, parts in shown}
+    assert len(record["outliers"]) > 3
+    for outlier in record["outliers"]:
+        names = list(outlier["top_columns"])
+        assert in_file[str(outlier["row"])] == in_page[str(outlier["row"])] == names
+        body = next(line for line in text.splitlines() if line.split()[:1] == [str(outlier["row"])])
+        visible = [name for name, share in outlier["top_columns"].items() if share >= 0.005]
+        assert re.findall(r"(\w) \+\d+%", body) == visible
+        assert "-" not in body.split("outlier")[1]
+
+
+def test_data_that_contradict_the_law_are_warned_about_as_in_the_report(run, write, as_csv, tmp_path):
+    pytest.importorskip("jinja2")
+    report = tmp_path / "r.html"
+    skewed = np.random.default_rng(2).lognormal(sigma=1.5, size=(200, 4))
+    code, _, err = run("detect", write(as_csv(skewed)), "--report", report)
+    assert code == 0
+    (note,) = [line for line in err.splitlines() if "do not follow the simulated law" in line]
+    assert "Read the ranking, not the p-values." in note
+    assert report.read_text().count(note.removeprefix("note: ")) == 1
+    normal = np.random.default_rng(2).normal(size=(200, 4))
+    assert "do not follow" not in run("detect", write(as_csv(normal), "normal.csv"))[2]
 
 
 def test_contributions_carry_signs_and_their_heading_says_what_they_are(run, csv_file, X):
     _, text, _ = run("detect", csv_file, *SAMPLE)
-    assert "(shares of d2, above 100% where others are negative)" in text
+    assert "columns that add most (shares of d2, above 100% where others are negative)" in text
     detector = MahalanobisDetector(EmpiricalCovariance()).fit(X)
     shares = detector.contributions(X)[17] / detector.d2_[17]
     body = next(line for line in text.splitlines() if line.split()[:1] == ["18"])
-    for j in np.argsort(-np.abs(shares))[:3]:
-        assert abs(shares[j]) < 0.005 or f"{'abcd'[j]} {100 * shares[j]:+.0f}%" in body
+    for j in np.argsort(-shares)[:3]:
+        assert shares[j] < 0.005 or f"{'abcd'[j]} {100 * shares[j]:+.0f}%" in body
 
 
 def test_expected_number_is_hedged_unless_the_law_is_exact(run, csv_file):
-    assert "0.6 expected if no row were an outlier." in run("detect", csv_file, *SAMPLE)[1]
+    normal = "0.6 expected if the rows were normal and none an outlier."
+    assert normal in run("detect", csv_file, *SAMPLE)[1]
     for options in (
         ("--scatter", "ogk", "--null", "chi2"),
         ("--scatter", "mcd", "--null", "chi2"),
         (*SAMPLE, "--null", "chi2"),
     ):
         assert "0.6 expected if the chi-square law held." in run("detect", csv_file, *options)[1]
-    assert "0.6 expected if no row were an outlier." in run("detect", csv_file, "--scatter", "mcd")[1]
+    assert normal in run("detect", csv_file, "--scatter", "mcd")[1]
     assert "0.6 expected if the bootstrap law held." in run("detect", csv_file, "--scatter", "ogk")[1]
     _, text, _ = run("detect", csv_file, "--scatter", "ogk", "--null", "chi2", "--simultaneous")
     assert "any false alarm has probability 0.01 if the chi-square law held." in text
@@ -263,7 +297,9 @@ def test_the_calibration_note_is_short_and_comes_after_the_table(
 
     from fmahal.cli import main
 
-    monkeypatch.setattr("fmahal.nulls.auto._PATIENCE", 0.0)  # no time for refits; 9 rows are too few anyway
+    monkeypatch.setattr(
+        "fmahal.nulls._auto_rules._PATIENCE", 0.0
+    )  # no time for refits; 9 rows are too few anyway
     monkeypatch.setattr(sys, "stderr", sys.stdout)
     assert main(["detect", str(write(as_csv(X[:n]))), "--scatter", scatter]) == 0
     lines = capfd.readouterr().out.splitlines()

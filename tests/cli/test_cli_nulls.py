@@ -100,10 +100,59 @@ def test_the_terminal_tells_the_error_of_the_cutoff(run, csv_file, X):
     law = MahalanobisDetector(EmpiricalCovariance(), MADE["bootstrap"]).fit(X).null_.train_dist_
     (line,) = [line for line in text.splitlines() if line.startswith("level")]
     assert line == (
-        f"level    0.05 for each row, squared distance above {law.isf(0.05):.4g} "
-        f"(standard error {law.standard_error(0.05):.2g}, {law.size:,} reference distances)"
+        f"level    0.05 for each row, squared distance above {law.isf(0.05):.4g} ({law.size:,} reference distances "
+        f"from 60 rows; the number of replicates alone adds a standard error of {law.standard_error(0.05):.2g})"
     )
-    assert "3 expected if the bootstrap law held." in text
+    assert "; the law resamples these rows, outliers too: about 3 flagged in any data." in text
+    _, text, _ = run("detect", csv_file, *SAMPLE, "--null", "conformal", "--alpha", "0.05")
+    assert re.search(r"60 reference distances; standard error \S+ from the sampling of the rows\)", text)
+
+
+def test_the_json_tells_what_the_error_measures(run, csv_file):
+    def measured(*options):
+        return json.loads(run("detect", csv_file, *SAMPLE, "--alpha", "0.05", "--json", *options)[1])[
+            "cutoff_se_from"
+        ]
+
+    assert measured("--null", "bootstrap", *FEW) == "replicates"
+    assert measured("--null", "conformal") == measured("--null", "empirical") == "rows"
+    assert measured() is None
+
+
+def test_nothing_is_expected_of_a_law_that_is_known_to_lack_rows(run, csv_file):
+    for more in ((), ("--simultaneous",)):
+        code, text, err = run("detect", csv_file, "--scatter", "mcd", "--null", "bootstrap", *FEW, *more)
+        assert code == 0
+        said = re.search(
+            r"the law is resampled from the (\d+) rows that the robust fit rests on: up to (\d+)% of", text
+        )
+        left = 60 - int(said[1])
+        assert int(said[2]) == round(100 * left / 60)
+        assert f"only the {said[1]} of 60 training rows" in err
+        assert "expected" not in text
+        assert "law held" not in text
+
+
+def test_the_kind_of_a_conformal_law_is_idle_and_said_to_be(run, csv_file):
+    call = ("detect", csv_file, *SAMPLE, "--null", "conformal", "--alpha", "0.05")
+    _, plain, err = run(*call, "--json")
+    assert err == ""
+    for kind in ("split", "jackknife", "full"):
+        _, text, err = run(*call, "--null-set", f"kind={kind}", "--json")
+        assert json.loads(text)["outliers"] == json.loads(plain)["outliers"]
+        (note,) = err.splitlines()
+        assert note.startswith(f"note: --null-set kind={kind}: no effect on the rows of the table.")
+    _, text, err = run(*call, "--null-set", "kind=cv", "--json")
+    assert err == ""
+    assert json.loads(text)["outliers"][0]["d2"] != json.loads(plain)["outliers"][0]["d2"]
+    _, _, err = run("detect", csv_file, *SAMPLE, "--null", "conformal", "--alpha", "0.02")
+    assert "new row" not in err  # 30 calibration rows are too few for them; the table has none
+
+
+def test_a_contamination_is_shown_as_it_was_asked_for(run, csv_file):
+    _, text, _ = run("detect", csv_file, *SAMPLE, "--null", "empirical", "--null-set", "contamination=0.1")
+    assert "level    contamination 0.1, 6 of 60 rows, squared distance above" in text
+    assert "6 of 60 rows flagged" in text
 
 
 def test_leave_one_out_distances_are_called_so(run, csv_file, X, tmp_path):
@@ -172,6 +221,8 @@ def test_bad_parameters_are_refused(refused, csv_file):
     assert "null 'chi2' has no such parameter" in refused(
         *call, "--null", "chi2", "--null-set", "n_resamples=9"
     )
+    assert "elliptical" in refused(*boot, "kind=None")
+    assert run(*boot, "holdout=none", *FEW)[0] == 0  # not the text "none"
     assert "no null here has such a parameter" in refused("compare", csv_file, "--null-set", "zzz=1")
     assert "KEY=VALUE" in refused("compare", csv_file, "--null-set", "zzz")
 
@@ -324,6 +375,32 @@ class TestCompare:
         _, text, _ = run("compare", csv_file, *SAMPLE)
         assert "conformal and empirical: the rows are ranked among themselves" in text
         assert "ranked among themselves" not in run("compare", csv_file, *SAMPLE, "--null", "chi2")[1]
+
+    def test_a_setting_reaches_the_nulls_that_know_its_value(self, run, refused, csv_file):
+        call = (csv_file, "--scatter", "ledoit-wolf", "--null", "bootstrap,conformal,chi2", "--alpha", "0.05")
+        usual = self.records(run, *call)
+        pairs = self.records(run, *call, "--null-set", "kind=parametric")
+        assert {pair["status"] for pair in pairs.values()} == {"ok"}
+        assert pairs["ledoit-wolf", "conformal"]["flagged"] == usual["ledoit-wolf", "conformal"]["flagged"]
+        assert pairs["ledoit-wolf", "bootstrap"]["flagged"] != usual["ledoit-wolf", "bootstrap"]["flagged"]
+        assert usual["ledoit-wolf", "bootstrap"]["auto"] is True
+        assert pairs["ledoit-wolf", "bootstrap"]["auto"] is False  # auto resamples the rows
+        _, text, _ = run("compare", *call, "--null-set", "kind=parametric")
+        assert "--null-set kind=parametric is no setting of conformal, which kept the usual one" in text
+        message = refused(
+            "compare", *call[:-4], "--null", "bootstrap,conformal,chi2", "--null-set", "kind=bogus"
+        )
+        assert message == "--null-set kind=bogus: bootstrap, conformal know no such value of kind."
+        assert (
+            self.records(run, *call, "--null-set", "n_resamples=19")["ledoit-wolf", "bootstrap"]["auto"]
+            is True
+        )
+
+    def test_the_table_says_which_laws_resample_outliers(self, run, csv_file):
+        call = ("compare", csv_file, "--scatter", "empirical,ogk", "--null", "bootstrap", *FEW)
+        said = "bootstrap of empirical: the rows are resampled, outliers too"
+        assert said in run(*call)[1]
+        assert "outliers too" not in run(*call, "--null-set", "kind=parametric")[1]
 
     def test_every_scatter_has_a_known_cost(self):
         for entry in nulls:

@@ -195,6 +195,20 @@ def test_the_level_decides_how_many_refits_auto_takes():
     assert few == 10 < more == 34
 
 
+@pytest.mark.parametrize("scatter", [fmahal.MRCD(), fmahal.LedoitWolf()], ids=repr)
+def test_simultaneous_levels_are_within_reach_of_the_automatic_law(scatter):
+    rng = np.random.default_rng(7)
+    rows = rng.normal(size=(60, 20))
+    clean = MahalanobisDetector(scatter, alpha=0.05, simultaneous=True).fit(rows)
+    assert clean.null_.kind == "parametric"
+    assert (clean.labels_ == -1).sum() <= 1
+    rows[0] += 1000.0
+    if scatter.robust:
+        far = MahalanobisDetector(scatter, alpha=0.05, simultaneous=True).fit(rows)
+        assert np.flatnonzero(far.labels_ == -1).tolist()[:1] == [0]
+    assert np.isfinite(clean.cutoff_)
+
+
 # ------------------------------------------------------------------ estimators
 
 

@@ -89,6 +89,20 @@ def test_shrinkage_is_resampled_from_its_moments(estimator):
     assert repr(null) == "BootstrapNull(random_state=0)"
 
 
+@pytest.mark.parametrize(
+    ("n", "p", "replicates"),
+    [(100, 2000, 999), (600, 400, 60), (1500, 30, 999), (700, 2000, 29), (1500, 2000, None)],
+)
+def test_large_tables_are_resampled_less_often_or_not_at_all(n, p, replicates):
+    rows = np.random.default_rng(1).normal(size=(n, p))
+    scatter = fmahal.ShrunkCovariance().fit(rows)
+    if replicates is None:
+        with pytest.warns(CalibrationWarning, match="would take minutes"):
+            assert isinstance(select_null(scatter, rows), ChiSquareNull)
+    else:
+        assert abs(select_null(scatter, rows).n_resamples - replicates) <= 3
+
+
 @pytest.mark.parametrize("estimator", RESAMPLED, ids=repr)
 def test_anything_else_is_refitted_a_number_of_times_that_the_level_asks_for(estimator):
     estimator.fit(X)
@@ -213,3 +227,20 @@ def test_a_null_without_laws_says_so():
     scatter = fmahal.EmpiricalCovariance().fit(X)
     with pytest.raises(NotImplementedError, match="Empty defines neither fit nor _laws"):
         Empty().fit(scatter, X, scatter.mahalanobis(X))
+
+
+@pytest.mark.filterwarnings("ignore::fmahal.exceptions.RankDeficientWarning")
+@pytest.mark.filterwarnings("ignore::fmahal.exceptions.ExactFitWarning")
+@pytest.mark.parametrize(
+    "estimator",
+    [fmahal.MRCD(), fmahal.OAS(), fmahal.LedoitWolf(), fmahal.QIS(), fmahal.OGK(), skcov.LedoitWolf(), None],
+    ids=repr,
+)
+@pytest.mark.parametrize("n", [10, 20])
+def test_equal_rows_end_in_chi_square(estimator, n):
+    with pytest.warns(CalibrationWarning, match="The p-values are approximate"):
+        detector = fmahal.MahalanobisDetector(estimator).fit(np.full((n, 3), 0.1))
+    assert isinstance(detector.null_, ChiSquareNull)
+    np.testing.assert_array_equal(detector.pvalues_, 1.0)
+    np.testing.assert_array_equal(detector.labels_, 1)
+    assert detector.predict([[5.0, 5.0, 5.0]]) == -1

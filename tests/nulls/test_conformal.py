@@ -3,6 +3,7 @@
 import json
 import pickle
 import tracemalloc
+import warnings
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from scipy import stats
 from sklearn import covariance as sk
 from sklearn.base import clone
 from sklearn.decomposition import PCA
+from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from threadpoolctl import threadpool_limits
@@ -23,7 +25,10 @@ from fmahal.exceptions import CalibrationWarning, RankDeficientError, RankDefici
 from fmahal.nulls import _jackknife
 from fmahal.nulls._full_conformal import FullConformal, supports_full
 from fmahal.nulls._jackknife import leave_one_out
+from fmahal.nulls.base import check_distances
 from fmahal.nulls.conformal import ConformalNull
+from fmahal.nulls.empirical import EmpiricalNull
+from fmahal.nulls.resampling import BootstrapNull
 
 KINDS = ("split", "jackknife", "cv", "full")
 EMPIRICAL = [
@@ -151,6 +156,40 @@ def test_row_that_outweighs_all_others(estimator, n, p):
     X = draw(3, n, p)
     X[2] *= 1e6
     assert_distances(closed(estimator, X)[2:3], ref.leave_one_out(estimator, X)[2:3], 1e-8)
+
+
+GROSS = [cls(assume_centered=True) for cls in (fmahal.ShrunkCovariance, fmahal.LedoitWolf, sk.OAS)]
+
+
+@pytest.mark.parametrize("estimator", GROSS, ids=repr)
+@pytest.mark.parametrize(("n", "p", "size"), [(99, 3, 1e9), (12, 30, 1e8), (20, 4, 1e12)])
+def test_ordinary_rows_beside_a_gross_row_keep_their_distances(estimator, n, p, size):
+    rng = np.random.default_rng(0)
+    X, Y = rng.normal(size=(n, p)), rng.normal(size=(500, p))
+    X[0] *= size
+    got = closed(estimator, X)
+    np.testing.assert_allclose(got[1:], ref.leave_one_out(estimator, X)[1:], rtol=1e-8)
+    if isinstance(estimator, fmahal.ShrunkCovariance) and n == 99:
+        assert (FullConformal(ref.fit(estimator, X), X).pvalues(Y) <= 0.05).mean() < 0.15
+
+
+def test_two_gross_rows_of_different_size():
+    X = np.random.default_rng(1).normal(size=(30, 8))
+    X[0] *= 1e14
+    X[1] *= 1e7
+    estimator = fmahal.ShrunkCovariance(assume_centered=True)
+    np.testing.assert_allclose(closed(estimator, X)[1:], ref.leave_one_out(estimator, X)[1:], rtol=1e-6)
+
+
+@pytest.mark.parametrize("estimator", ADAPTIVE[:2] + SHRUNK[:1], ids=repr)
+@pytest.mark.parametrize("unit", [1e153, 1e-150])
+def test_sums_of_squares_do_not_overflow(estimator, unit):
+    X, Y = draw(37, 60, 4), draw(38, 10, 4)
+    X /= X.std(axis=0)  # the squares of one column can be summed, those of all cannot
+    np.testing.assert_allclose(closed(estimator, X * unit), closed(estimator, X), rtol=1e-9)
+    if supports_full(estimator):
+        pvalues = [FullConformal(ref.fit(estimator, X * u), X * u).pvalues(Y * u) for u in (1.0, unit)]
+        np.testing.assert_allclose(pvalues[1], pvalues[0], rtol=1e-12)
 
 
 @pytest.mark.parametrize("estimator", [fmahal.EmpiricalCovariance(), fmahal.LedoitWolf()], ids=repr)
@@ -317,6 +356,45 @@ def test_row_off_the_span_is_as_far_as_can_be():
     assert full.pvalues(X.mean(axis=0) + 1e200 * y)[0] == pytest.approx(1 / 21)
 
 
+@pytest.mark.parametrize("estimator", EMPIRICAL[:2], ids=repr)
+def test_full_takes_the_rule_of_the_scatter_for_float32_rows_far_from_the_origin(estimator):
+    rows = np.random.default_rng(0).normal(size=(399, 3))
+    rows = np.column_stack([rows, rows[:, 0] + rows[:, 1]]) + 1000.0 * np.array([1, 1, 1, 2])
+    X, Y = np.split(rows.astype(np.float32), [99])
+    full = FullConformal(ref.fit(estimator, X), X)
+    assert (full.pvalues(X) <= 0.05).mean() < 0.1
+    assert (full.pvalues(Y) <= 0.05).mean() < 0.15
+
+
+@pytest.mark.parametrize("estimator", PLAIN, ids=repr)
+def test_row_at_the_centre_is_the_most_central_in_deficient_rank_too(estimator):
+    X = draw(0, 99, 3)
+    X -= X.mean(axis=0)
+    X = np.column_stack([X, X[:, 0] + X[:, 1]])
+    near = X.mean(axis=0) + np.outer(10.0 ** -np.arange(8, 18), [1.0, 1.0, 1.0, 2.0])
+    full = FullConformal(ref.fit(estimator, X), X)
+    np.testing.assert_array_equal(full.pvalues(np.vstack([X.mean(axis=0), near])), 1.0)
+
+
+@pytest.mark.parametrize("estimator", PLAIN, ids=repr)
+@pytest.mark.parametrize("size", [1e7, 1e8, 3e8, 1e10])
+def test_rows_where_the_training_rows_are_stay_inside_beside_a_gross_row(estimator, size):
+    rng = np.random.default_rng(1)
+    X, Y = rng.normal(size=(99, 3)), rng.normal(size=(500, 3))
+    X[0] *= size
+    assert (FullConformal(ref.fit(estimator, X), X).pvalues(Y) <= 0.05).mean() < 0.15
+
+
+@pytest.mark.parametrize("estimator", [fmahal.ShrunkCovariance(), fmahal.EmpiricalCovariance()], ids=repr)
+def test_row_whose_square_overflows_is_the_farthest(estimator):
+    X = np.random.default_rng(0).normal(size=(50, 3))
+    Y = np.zeros((7, 3))
+    Y[:, 1] = [1e10, 1e100, 1e150, 10**154.3, 1e160, 1e200, 1e308]
+    for unit in (1.0, 1e-9):
+        pvalues = FullConformal(ref.fit(estimator, X * unit), X * unit).pvalues(Y)
+        np.testing.assert_allclose(pvalues, 1 / 51, rtol=1e-12)
+
+
 def test_blocks_of_new_rows_change_nothing(monkeypatch):
     X = draw(11, 30, 4)
     full = FullConformal(ref.fit(fmahal.ShrunkCovariance(), X), X)
@@ -469,10 +547,61 @@ def test_calibration_row_off_the_subspace_of_its_fit_counts_as_infinite(kind):
     lone = null.fit(plain, X, plain.mahalanobis(X)).calibration_rows_[0] if kind == "split" else 11
     X[lone, 2] = 1.0
     model = fmahal.EmpiricalCovariance().fit(X)
-    null.fit(model, X, model.mahalanobis(X))
+    with pytest.warns(RankDeficientWarning, match="fewer directions than the training rows, 2 instead of 3"):
+        null.fit(model, X, model.mahalanobis(X))
+    assert null.ranked_
     assert np.isinf(null.train_d2_[lone])
     assert np.isinf(null.train_d2_).sum() == 1
     assert np.isinf(null.new_dist_.isf(1.0 / (null.new_dist_.size + 1)))
+
+
+def test_new_rows_off_the_subspace_have_exact_ranks():
+    # Two measurements and rare indicators: half of the rows span fewer directions than new rows need.
+    reps, rejected = 150, np.zeros(2)
+    for r in range(reps):
+        rng = np.random.default_rng(r)
+        X = np.column_stack([rng.normal(size=(150, 2)), rng.random((150, 10)) < 0.02])
+        detector = fmahal.MahalanobisDetector(fmahal.EmpiricalCovariance(), ConformalNull(random_state=r))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", fmahal.exceptions.FmahalWarning)
+            pvalues = detector.fit(X[:100]).pvalues(X[100:])
+        assert pvalues.min() >= 1 / 51
+        rejected += [(pvalues <= 0.05).mean() / reps, (pvalues <= 0.2).mean() / reps]
+    # P(p <= a) <= floor(51 a) / 51; the rows of a data set have their calibration in common: a beta law, or tighter
+    bound = np.floor(np.array([0.05, 0.2]) * 51) / 51
+    assert (rejected <= bound + 4.0 * np.sqrt(bound * (1 - bound) * (1 / 52 + 1 / 50) / reps)).all(), rejected
+
+
+@pytest.mark.parametrize("estimator", [fmahal.EmpiricalCovariance(), sk.EmpiricalCovariance()], ids=repr)
+@pytest.mark.parametrize("kind", ["split", "cv"])
+def test_lost_rank_is_told_for_any_scatter(kind, estimator):
+    lone = fmahal._random.as_generator(0).permutation(40)[0]  # of those that calibrate
+    X = np.column_stack([draw(34, 40, 2), np.arange(40) == lone])
+    null = ConformalNull(kind, random_state=0)
+    with pytest.warns(RankDeficientWarning, match="2 instead of 3"):
+        fitted(null, estimator, X)
+
+
+def test_a_space_that_chooses_its_dimension_has_lost_none():
+    X = draw(34, 40, 6)
+    pipeline = ref.fit(make_pipeline(PCA(0.8), fmahal.EmpiricalCovariance()), X)
+    scatter = pipeline[-1]
+    d2 = scatter.mahalanobis(pipeline[:-1].transform(X))
+    null = ConformalNull("cv", cv=5, random_state=0).fit(pipeline, X, d2)  # a warning is an error here
+    assert np.isfinite(null.train_d2_).all()
+    folds = np.array_split(fmahal._random.as_generator(0).permutation(40), 5)
+    ranks = {ref.fit(pipeline, np.delete(X, fold, axis=0))[-1].rank_ for fold in folds}
+    assert scatter.rank_ == 4
+    assert ranks == {3, 4}
+
+
+def test_known_singular_covariance_puts_rows_off_its_range_at_infinity():
+    X = draw(36, 20, 3)
+    X[:15, 2] = 0.0
+    with pytest.warns(RankDeficientWarning):
+        model = fmahal.FixedScatter(np.zeros(3), covariance=np.diag([1.0, 2.0, 0.0])).fit(X)
+    null = ConformalNull("jackknife").fit(model, X, model.mahalanobis(X))
+    assert np.flatnonzero(np.isinf(null.train_d2_)).tolist() == [15, 16, 17, 18, 19]
 
 
 def test_robust_scatter_warns():
@@ -579,6 +708,68 @@ def test_parameters_out_of_range(params, message):
     X = draw(28, 30, 2)
     with pytest.raises(ValueError, match=message):
         fitted(ConformalNull(**params), fmahal.EmpiricalCovariance(), X)
+
+
+def test_new_rows_have_the_columns_of_the_training_rows():
+    X = draw(39, 30, 3)
+    for estimator in (
+        fmahal.EmpiricalCovariance(),
+        make_pipeline(FunctionTransformer(np.cbrt), fmahal.ShrunkCovariance()),
+    ):
+        model = ref.fit(estimator, X)
+        null = ConformalNull("full").fit(model, X, np.ones(30))
+        for width in (1, 2, 4):
+            with pytest.raises(
+                ValueError, match=f"X has {width} columns, expected the 3 of the training rows"
+            ):
+                null.pvalues(np.ones((2, width)))
+        with pytest.raises(ValueError, match="table of rows and columns"):
+            null.pvalues(X[0])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_distances_that_do_not_belong_to_the_rows(kind):
+    X = draw(40, 30, 3)
+    model = fmahal.EmpiricalCovariance().fit(X)
+    d2 = model.mahalanobis(X)
+    null = ConformalNull(kind)
+    for rows, distances, message in [
+        (X[:20], d2, r"one for each of the 20 rows of X; got shape \(30,\)"),
+        (X, d2[:, None], r"got shape \(30, 1\)"),
+        (X, np.where(np.arange(30) == 4, np.nan, d2), "1 NaN, the first at row 4"),
+        (X, None, "d2 is None"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            null.fit(model, rows, distances)
+    with pytest.raises(NotFittedError, match=r"EmpiricalCovariance has not been fitted.*Call its fit first"):
+        null.fit(fmahal.EmpiricalCovariance(), X, d2)
+    if kind == "full":
+        with pytest.raises(ValueError, match="was fitted to 30 rows, got 20"):
+            null.fit(model, X[:20], d2[:20])
+    assert not hasattr(null, "train_dist_")
+
+
+@pytest.mark.parametrize("null", [EmpiricalNull(), EmpiricalNull(0.1), BootstrapNull(9)], ids=repr)
+def test_other_nulls_check_their_distances_too(null):
+    X = draw(41, 30, 3)
+    model = fmahal.EmpiricalCovariance().fit(X)
+    for distances in (X, np.full(30, np.nan), np.ones(29)):
+        with pytest.raises(ValueError, match="d2 "):
+            null.fit(model, X, distances)
+
+
+def test_distances_are_a_vector_without_nan():
+    np.testing.assert_array_equal(check_distances([1, np.inf], 2), [1.0, np.inf])
+    assert check_distances(np.ones(3)).size == 3
+    assert check_distances(None, 5, needed=False).size == 0
+
+
+@pytest.mark.parametrize("level", [2, 1.0, 0, -1, np.nan, "0.1", True])
+def test_levels_out_of_range(level):
+    null, _ = fitted(ConformalNull("jackknife"), fmahal.OAS(), draw(42, 30, 2))
+    for method in (null.cutoff_se, null.check_level):
+        with pytest.raises(ValueError, match="level must be a number strictly between 0 and 1"):
+            method(level)
 
 
 def test_two_rows_are_too_few():

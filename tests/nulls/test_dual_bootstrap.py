@@ -131,6 +131,22 @@ def test_units_do_not_matter(scatter, unit):
             assert_allclose(found, want, rtol=1e-11)
 
 
+@pytest.mark.parametrize("unit", [2.0**-510, 2.0**500])
+@pytest.mark.parametrize(
+    "scatter",
+    [fmahal.ShrunkCovariance(ridge=1e-10), fmahal.ShrunkCovariance(ridge=0.01), fmahal.OAS(), fmahal.QIS()],
+    ids=repr,
+)
+def test_squares_that_nearly_vanish_or_overflow(scatter, unit):
+    # The ridge, 1e-10 of a variance of 1e-307, is subnormal; units of a power of two change no digit.
+    X = draw()
+    for centred in (False, True):
+        scatter.set_params(assume_centered=centred)
+        for found, want in zip(all_draws(scatter, unit * X, n_held=3), all_draws(scatter, X, n_held=3)):
+            assert np.isfinite(found).all()
+            assert_allclose(found, want, rtol=1e-11)
+
+
 @pytest.mark.parametrize(("n", "p"), [(20, 21), (21, 21), (9, 200), (5, 6)])
 def test_other_shapes(n, p):
     for scatter in (fmahal.LedoitWolf(), fmahal.ShrunkCovariance(ridge=0.1)):
@@ -149,6 +165,29 @@ def test_blocks_do_not_matter(scatter):
             whole, all_draws(scatter, X, n_held=n_held, n_resamples=11, max_bytes=1), strict=True
         ):
             assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("scatter", [fmahal.OAS(), fmahal.QIS()], ids=repr)
+def test_blocks_are_bounded_by_work(scatter, monkeypatch):
+    X = draw()
+    whole = all_draws(scatter, X, n_held=3, n_resamples=7)
+    monkeypatch.setattr(_dual_bootstrap, "_WORK", 2 * 20.0**3)
+    monkeypatch.setattr(_dual_bootstrap._Linear, "workers", lambda self: 1)
+    options = {"n_resamples": 7, "seed": np.random.SeedSequence(3), "n_held": 3, "max_bytes": 10**7}
+    blocks = list(dual_draws(scatter, X, **options))
+    assert [len(block.train) for block in blocks] == [2, 2, 2, 1]
+    for k, want in enumerate(whole):
+        assert_array_equal(np.concatenate([block[k] for block in blocks]), want)
+
+
+def test_sizes_of_blocks():
+    size = _dual_bootstrap._block_size
+    assert size(1500, 10**9, 1) == 1  # seconds for each replicate
+    assert size(500, 10**9, 1) == 8
+    assert size(1500, 10**9, 4) == 4  # no thread is idle
+    assert size(50, 10**9, 1) == 256
+    assert size(50, 48 * 50 * 5, 2) == 5
+    assert size(50, 1, 2) == 1
 
 
 def test_threads_do_not_matter():

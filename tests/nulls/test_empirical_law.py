@@ -47,6 +47,13 @@ def test_cutoff_and_pvalue_are_one_rule(reference, q, itself):
     assert np.isinf(law.isf(q)) or law.isf(q) in reference  # the smallest such number, and a reference
 
 
+def test_every_finite_distance_has_a_pvalue_of_at_most_one():
+    law = EmpiricalLaw([1.0, 2.0])
+    x = np.array([-1e308, 0.0, 3.0])
+    np.testing.assert_array_equal(x > law.isf(1.0), law.sf(x) <= 1.0)
+    assert law.isf(1.0) == -np.inf
+
+
 @given(TIED, st.lists(LEVELS, min_size=2, max_size=10))
 def test_monotone_and_never_zero(reference, levels):
     law = EmpiricalLaw(reference)
@@ -169,6 +176,17 @@ def test_tail_of_exact_exceedances_has_their_parameters():
     assert fit_tail(short, 0.0, short[-1], 1000).shape == 0.0
 
 
+@pytest.mark.parametrize("infinite", [1, 3, 200])
+def test_nothing_lies_beyond_infinite_references(infinite):
+    reference = np.append(heavy(1000 - infinite), np.full(infinite, np.inf))
+    law, plain = EmpiricalLaw(reference, tail="gpd"), EmpiricalLaw(reference)
+    x = np.append(np.geomspace(0.1, 1e300, 50), np.inf)
+    np.testing.assert_array_equal(law.sf(x), plain.sf(x))  # and no warning of a difference of infinities
+    np.testing.assert_array_equal(law.isf([0.5, 0.01, 1e-4]), plain.isf([0.5, 0.01, 1e-4]))
+    assert law.sf(1e300) == (1 + infinite) / 1001
+    assert law.standard_error(1e-4) == np.inf
+
+
 def test_tail_without_spread_is_no_tail():
     law = EmpiricalLaw([1.0] * 50 + [2.0] * 150, tail="gpd")
     assert law.sf(1e9) == 1 / 201
@@ -234,6 +252,48 @@ def test_standard_error_when_a_group_is_absent():
     reference = np.random.default_rng(0).chisquare(3, size=(40, 30))
     reference[7::20] = np.nan
     assert 0 < EmpiricalLaw(reference).standard_error(0.1) < 1
+
+
+def grouped_by_effect(rng, replicates, size, effect):
+    return rng.chisquare(5, size=(replicates, size)) * np.exp(effect * rng.normal(size=(replicates, 1)))
+
+
+@pytest.mark.parametrize("effect", [0.0, 0.3])
+@pytest.mark.parametrize(("replicates", "q"), [(5, 0.05), (10, 0.05), (39, 0.01), (39, 0.05), (40, 0.05)])
+def test_standard_error_of_few_replicates(replicates, q, effect):
+    # As many as robust estimators get by default: distances of one replicate are not independent there either.
+    actual, reported = spread_of_cutoffs(
+        lambda rng: grouped_by_effect(rng, replicates, 50, effect), q, repeats=400
+    )
+    np.testing.assert_allclose(reported, actual, rtol=0.25)
+
+
+@pytest.mark.parametrize("replicates", [2, 3])
+def test_two_replicates_that_agree_are_not_exact(replicates):
+    values = np.random.default_rng(0).chisquare(5, size=100)
+    twins = EmpiricalLaw(np.tile(values, (replicates, 1)))
+    independent = EmpiricalLaw(np.tile(values, replicates))
+    assert twins.standard_error(0.05) == independent.standard_error(0.05) > 0
+
+
+def test_standard_error_of_one_distance_a_replicate():
+    # A group of 105 has a cut-off of 1 % that is its largest but one; 2100 independent distances need no groups.
+    law = stats.chi2(5)
+    actual, reported = spread_of_cutoffs(lambda rng: law.rvs((2100, 1), random_state=rng), 0.01, repeats=400)
+    np.testing.assert_allclose(reported, actual, rtol=0.15)
+    actual, reported = spread_of_cutoffs(lambda rng: law.rvs((1050, 2), random_state=rng), 0.01, repeats=400)
+    np.testing.assert_allclose(reported, actual, rtol=0.15)
+    column = law.rvs((2100, 1), random_state=0)
+    pool = Pool()
+    pool.add(column[:, 0])
+    assert pool.law().standard_error(0.01) == EmpiricalLaw(column.ravel()).standard_error(0.01)
+    assert EmpiricalLaw(column).standard_error(0.01) == EmpiricalLaw(column.ravel()).standard_error(0.01)
+
+
+@pytest.mark.parametrize("level", [0, 1, 2, -1, np.nan, np.inf, True, "0.05", None])
+def test_standard_error_of_no_level(level):
+    with pytest.raises(ValueError, match="strictly between 0 and 1, got"):
+        EmpiricalLaw(np.arange(100.0)).standard_error(level)
 
 
 # --- the pool

@@ -62,6 +62,31 @@ def test_bad_pvalues_are_named(pvalues, message):
         fdr(pvalues)
 
 
+@pytest.mark.parametrize(
+    ("pvalues", "message"),
+    [
+        (np.ma.array([0.1, 0.2], mask=[False, True]), r"pvalues is a masked array.*pvalues\.compressed"),
+        (None, "pvalues must be real numbers, got None"),
+        ([0.1, None], "pvalues must be real numbers"),
+        ("a", "pvalues must be real numbers, got 'a'"),
+        (["0.1", "b"], "pvalues must be real numbers"),
+        ([0.1 + 1j], "pvalues must be real numbers"),
+    ],
+)
+def test_what_is_no_number_is_refused_by_name(pvalues, message):
+    with pytest.raises(ValueError, match=message):
+        fdr(pvalues)
+
+
+def test_pvalues_are_not_changed():
+    p = np.array([0.5, 0.01, 0.3])
+    before = p.copy()
+    fdr(p)
+    np.testing.assert_array_equal(p, before)
+    empty = np.empty(0)
+    assert fdr(empty) is not empty
+
+
 def test_unknown_method():
     with pytest.raises(ValueError, match="'bh' or 'by'"):
         fdr([0.1], method="holm")

@@ -11,20 +11,38 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
+from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
-from fmahal import MRCD, OAS, OGK, QIS, EmpiricalCovariance, LedoitWolf, NormalTheoryNull, ShrunkCovariance
+from fmahal import (
+    MRCD,
+    OAS,
+    OGK,
+    QIS,
+    EmpiricalCovariance,
+    LedoitWolf,
+    NormalTheoryNull,
+    ShrunkCovariance,
+    WrappedCovariance,
+)
 from fmahal._registry import nulls
-from fmahal.exceptions import CalibrationWarning, RankDeficientError
-from fmahal.nulls import resampling
-from fmahal.nulls._bootstrap_plan import _radii
+from fmahal.exceptions import CalibrationWarning, RankDeficientError, RankDeficientWarning
+from fmahal.nulls._bootstrap_checks import as_bytes
+from fmahal.nulls._bootstrap_plan import _radii, make_plan
 from fmahal.nulls._empirical_law import EmpiricalLaw
-from fmahal.nulls._generated import GeneratedSampler, SignSampler, bandwidth
+from fmahal.nulls._generated import GeneratedSampler, SignSampler, bandwidth, clean_normal, span_of
 from fmahal.nulls._maximum_law import MaximumLaw
 from fmahal.nulls._moment_bootstrap import moment_draws
 from fmahal.nulls._refit_bootstrap import refit_draws, squared_distances
-from fmahal.nulls._resample_maps import effective_size, grown, new_row_map, own_weight, pulled_in
+from fmahal.nulls._resample_maps import (
+    effective_size,
+    grown,
+    grown_normal,
+    new_row_map,
+    own_weight,
+    pulled_in,
+)
 from fmahal.nulls.resampling import BootstrapNull
 from fmahal.scatter import facts
 from fmahal.scatter.mcd import MinCovDet
@@ -355,6 +373,51 @@ def test_radii_of_the_sample_covariance_are_without_their_own_pull():
     assert np.isfinite(_radii(alone.transform(far), alone, facts(alone))).all()
 
 
+REGULARISED = [MRCD(), WrappedCovariance(), LedoitWolf()]
+
+
+@pytest.mark.filterwarnings("ignore::fmahal.exceptions.RankDeficientWarning")
+@pytest.mark.filterwarnings("ignore::fmahal.exceptions.CalibrationWarning")
+@pytest.mark.parametrize("scatter", REGULARISED, ids=repr)
+@pytest.mark.parametrize("kind", ["parametric", "smoothed", "elliptical"])
+@pytest.mark.parametrize("dead", ["constant", "zero", "copies"])
+def test_made_rows_do_not_vary_where_the_rows_do_not(scatter, kind, dead):
+    X = np.random.default_rng(0).normal(size=(50, 4))
+    more = {"constant": np.full((50, 3), 0.1), "zero": np.zeros((50, 3)), "copies": X[:, :3]}[dead]
+    Y = np.hstack([X, more])
+    scatter.fit(Y)
+    plan = make_plan(scatter, Y, BootstrapNull(2, kind=kind)._choice())
+    sampler = plan.draws.args[0](seed=np.random.SeedSequence(0))
+    (fit,) = sampler.fits(0, 0)
+    assert np.linalg.matrix_rank(fit.rows - fit.rows.mean(axis=0), tol=1e-8) == 4
+    if dead != "copies":
+        assert (np.ptp(fit.rows[:, 4:], axis=0) == 0).all()
+    cutoff = fitted(scatter, Y, kind=kind).new_dist_.isf(0.1)
+    full = fitted(scatter, Y, kind="nonparametric", n_resamples=100).new_dist_.isf(0.1)
+    bare = fitted(scatter, X, kind=kind).new_dist_.isf(0.1)
+    assert cutoff < 1.35 * (
+        full if isinstance(scatter, LedoitWolf) else bare
+    )  # 1.5 times with seven dimensions
+
+
+@pytest.mark.parametrize(("n", "p"), [(30, 6), (30, 50)])
+def test_rows_of_full_rank_are_left_alone_and_repeated_rows_take_nothing_away(n, p):
+    X = rows(n, p)
+    whitener, location = clean_normal(X)
+    assert span_of(X, location, whitener, centred=True).basis is None
+    assert span_of(X[[0, *range(n - 1)]], location, whitener, centred=True).basis is None
+    span = span_of(np.c_[X, np.ones(n)], location, clean_normal(np.c_[X, np.ones(n)])[0], centred=True)
+    assert span.fixed.sum() == 1
+    assert span.basis.shape == (p, p + 1)
+    np.testing.assert_allclose(span.basis @ span.basis.T, np.eye(p), atol=1e-12)
+
+
+def test_equal_columns_of_any_value_have_no_units():
+    Z = np.hstack([rows(30, 2), np.full((30, 1), 0.1) + 0.2])
+    one, other = (clean_normal(Y)[0].covariance for Y in (Z, Z * [1, 1, 0]))
+    np.testing.assert_array_equal(one, other)
+
+
 def test_smoothed_keeps_location_and_covariance():
     X = rows(200, 3)
     scatter, source = sampler("smoothed", X, n=20_000)
@@ -522,7 +585,7 @@ def test_p_values_are_never_zero_and_never_rise():
 
 
 def test_a_tail_goes_on():
-    null = fitted(EmpiricalCovariance(), rows(50, 3), tail="gpd", n_resamples=60)
+    null = fitted(EmpiricalCovariance(), rows(50, 3), kind="parametric", tail="gpd", n_resamples=60)
     sf = null.new_dist_.sf(np.array([1e2, 1e3, 1e4]))
     assert (np.diff(sf) < 0).all()
     assert sf[-1] > 0
@@ -585,7 +648,7 @@ def test_the_law_of_a_maximum_is_a_power():
 def test_too_few_replicates_for_a_level_are_told_with_how_many_it_takes(statistic):
     X = rows(20, 2)
     scatter = EmpiricalCovariance().fit(X)
-    null = BootstrapNull(3, statistic=statistic, random_state=0).fit(scatter, X, None)
+    null = BootstrapNull(3, kind="parametric", statistic=statistic, random_state=0).fit(scatter, X, None)
     with pytest.warns(CalibrationWarning, match="n_resamples=3 is too few") as caught:
         null.check_level(0.01)
     needed = int(str(caught[0].message).split("Use n_resamples=")[1].split(" ")[0])
@@ -671,6 +734,9 @@ def test_training_rows_of_more_columns_than_rows_are_not_all_flagged(scatter):
         ({"max_memory": 0}, "max_memory must be"),
         ({"max_memory": "-1GB"}, "max_memory must be"),
         ({"max_memory": None}, "max_memory must be"),
+        ({"statistic": np.array(["point", "max"])}, "statistic must be one of"),
+        ({"kind": None}, "kind must be one of"),
+        ({"callback": 3}, "callback must be None or something to call"),
         ({"random_state": -1}, "random_state must be non-negative"),
     ],
 )
@@ -689,7 +755,7 @@ def test_sizes_of_memory():
         (77, 77),
         ("99", 99),
     ):
-        assert resampling._bytes(text) == size
+        assert as_bytes(text) == size
 
 
 def test_a_holdout_that_leaves_too_few_rows_says_so():
@@ -709,6 +775,62 @@ def test_two_rows_leave_none_to_fit():
 def test_equal_rows_have_no_law(kind):
     with pytest.raises(RankDeficientError, match=r"20 training rows, .* are equal"):
         fitted(EmpiricalCovariance(), np.ones((20, 3)), kind=kind)
+
+
+@pytest.mark.filterwarnings("ignore::fmahal.exceptions.RankDeficientWarning")
+@pytest.mark.parametrize("kind", ["nonparametric", *GENERATED])
+@pytest.mark.parametrize("value", [0.0, 0.1, 1e8])
+def test_equal_rows_have_no_law_though_a_robust_covariance_has_full_rank(kind, value):
+    X = np.full((20, 3), value)
+    some = np.vstack([X, np.random.default_rng(0).normal(size=(2, 3))])
+    for Y in (X, some):
+        scatter = MRCD().fit(Y)
+        assert scatter.rank_ == 3
+        with pytest.raises(RankDeficientError, match=rf"{len(Y)} training rows, or most of them, are equal"):
+            BootstrapNull(5, kind=kind).fit(scatter, Y, None)
+
+
+@pytest.mark.parametrize("scatter", [EmpiricalCovariance(), MRCD(), make_pipeline(StandardScaler(), OAS())])
+def test_other_rows_than_those_of_the_fit_are_an_error(scatter):
+    X = rows(60, 3)
+    scatter.fit(X)
+    with pytest.raises(ValueError, match=r"X has 30 rows, and \w+ was fitted to 60"):
+        BootstrapNull(9).fit(scatter, X[:30], None)
+
+
+@pytest.mark.parametrize("X", [np.arange(40.0), np.ones((40, 2)), np.ones((40, 3, 1))])
+def test_rows_of_another_shape_are_an_error(X):
+    with pytest.raises(ValueError, match="X (has|must)"):
+        BootstrapNull(9).fit(EmpiricalCovariance().fit(rows(40, 3)), X, None)
+
+
+@pytest.mark.parametrize("level", [0, 1, -1, 2, np.nan, "few", True, None])
+def test_a_level_is_a_probability(level):
+    null = fitted(EmpiricalCovariance(), rows(20, 2), n_resamples=5)
+    for method in (null.check_level, null.cutoff_se):
+        with pytest.raises(ValueError, match="level must be a number strictly between 0 and 1"):
+            method(level)
+
+
+def test_what_is_not_fitted_says_so():
+    for method in (BootstrapNull().check_level, BootstrapNull().cutoff_se):
+        with pytest.raises(NotFittedError, match="BootstrapNull"):
+            method(0.1)
+    with pytest.raises(NotFittedError, match="LedoitWolf has not been fitted"):
+        BootstrapNull().fit(LedoitWolf(), rows(20, 2), None)
+
+
+def test_advice_can_be_followed():
+    X = rows(12, 30)
+    with pytest.warns(RankDeficientWarning):
+        scatter = EmpiricalCovariance().fit(X)
+    with pytest.raises(RankDeficientError, match=r"rank 11 needs 13\. No holdout leaves as many: ") as caught:
+        BootstrapNull().fit(scatter, X, None)
+    assert "parametric" not in str(caught.value)
+    with pytest.raises(RankDeficientError, match="pass more rows") as caught:
+        fitted(LedoitWolf(), rows(3, 2))
+    assert "LedoitWolf" not in str(caught.value)
+    assert "smaller holdout" not in str(caught.value)
 
 
 @pytest.mark.filterwarnings("ignore::fmahal.exceptions.RankDeficientWarning")
@@ -742,3 +864,38 @@ def test_the_command_line_finds_it():
     assert entry.factory is BootstrapNull
     made = entry.factory(**entry.quick)
     assert 20 <= made.n_resamples <= 200
+
+
+@pytest.mark.parametrize("centred", [True, False])
+@pytest.mark.parametrize(("n", "p"), [(10, 1), (30, 10), (100, 50), (500, 2)])
+def test_training_distances_of_fewer_normal_rows_are_mapped_to_their_exact_law(n, p, centred):
+    N, lost = n - round(0.1 * n), int(centred)
+    grow = grown_normal(N, n, p, centred=centred)
+    levels = np.array([0.99, 0.5, 0.05, 0.01, 1e-4])
+    q = (N - lost) * stats.beta(p / 2, (N - p - lost) / 2).isf(levels)
+    np.testing.assert_allclose(
+        stats.beta(p / 2, (n - p - lost) / 2).sf(grow(q) / (n - lost)), levels, rtol=5e-4
+    )
+    np.testing.assert_array_equal(grow(np.array([0.0, N - lost])), [0.0, n - lost])
+    assert (np.diff(grow(np.linspace(0, N - lost, 1001))) > 0).all()
+
+
+@pytest.mark.parametrize("kind", ["nonparametric", "wild", "smoothed", "elliptical"])
+def test_rows_say_nothing_of_levels_far_below_one_in_their_number(kind):
+    null = fitted(EmpiricalCovariance(), rows(40, 3), kind=kind, n_resamples=400)
+    null.check_level(0.01)
+    with pytest.warns(CalibrationWarning, match=r"level 0\.001 is too small for a law of 40 rows"):
+        null.check_level(0.001)
+    fitted(EmpiricalCovariance(), rows(40, 3), kind="parametric", n_resamples=400).check_level(0.001)
+
+
+@pytest.mark.parametrize("scatter", [EmpiricalCovariance(), QIS()], ids=repr)
+def test_fast_measures_all_refits_in_the_space_of_the_fit_to_all_rows(scatter):
+    X = rows(40, 4)
+    X[0] = 1e10  # of all rows' covariance only one direction is left beside it
+    with pytest.warns(RankDeficientWarning):
+        scatter.fit(X)
+    fast, full = (
+        BootstrapNull(40, refit=refit, random_state=0).fit(scatter, X, None) for refit in ("fast", "full")
+    )
+    assert fast.new_dist_.isf(0.5) < 0.5 * full.new_dist_.isf(0.5)  # one dimension, four dimensions

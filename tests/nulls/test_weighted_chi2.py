@@ -12,6 +12,7 @@ from sklearn.base import clone
 
 import fmahal
 from fmahal._registry import nulls
+from fmahal.nulls import _weighted_law
 from fmahal.nulls._weighted_law import Weights, tail
 from fmahal.nulls.weighted_chi2 import WeightedChiSquare, WeightedChiSquareNull
 
@@ -211,9 +212,67 @@ def test_ends_and_shapes():
 
 
 def test_many_arguments_are_worked_off_in_blocks():
-    law = WeightedChiSquare(BROWNIAN)
+    weights = Weights(BROWNIAN / BROWNIAN[0], np.ones(50))
     x = np.linspace(0.01, 10, 6000)
-    np.testing.assert_allclose(law.sf(x)[::500], [law.sf(value) for value in x[::500]], rtol=1e-12)
+    one, some = tail(weights, x, upper=True), tail(weights, x[::500], upper=True)
+    np.testing.assert_allclose(np.exp(one.log_tail[::500]), np.exp(some.log_tail), rtol=1e-12)
+
+
+MANY = [
+    *CASES,
+    list(1 / np.arange(1, 101) ** 2.0),
+    list(np.linspace(0.9, 1, 100)),
+    list(10.0 ** -np.linspace(0, 8, 30)),
+]
+
+
+@pytest.mark.parametrize("weights", MANY, ids=lambda w: f"{len(w)}")
+def test_interpolated_probabilities_are_those_of_single_arguments(weights):
+    law, rng = WeightedChiSquare(weights), np.random.default_rng(0)
+    x = np.concatenate(
+        [
+            rng.normal(law.mean(), np.sqrt(law.var()), 5000),
+            law.mean() * np.exp(rng.uniform(-12, 7, 5000)),  # p-values of 1e-300 among them
+            law.mean() * np.array([1e-120, 1e-101, 1, 1 - 1e-15, 1 + 1e-15, 1e5, 1e300]),
+            [-1.0, 0.0, np.inf, np.nan],
+        ]
+    )
+    some = np.r_[: x.size : 97, x.size - 11 : x.size]
+    with np.errstate(over="raise", divide="raise", invalid="raise"):
+        sf, cdf = law.sf(x), law.cdf(x)
+        np.testing.assert_allclose(sf[some], [law.sf(value) for value in x[some]], rtol=1e-11)
+        np.testing.assert_allclose(cdf[some], [law.cdf(value) for value in x[some]], rtol=1e-11)
+    np.testing.assert_allclose(sf[:10_000] + cdf[:10_000], 1, rtol=1e-12)
+
+
+def test_many_arguments_take_few_integrals(monkeypatch):
+    taken = []
+
+    def counted(weights, x, **options):
+        taken.append(x.size)
+        return tail(weights, x, **options)
+
+    monkeypatch.setattr(_weighted_law, "tail", counted)
+    law = WeightedChiSquare(1 / np.arange(1, 101) ** 2.0)
+    x = np.random.default_rng(0).chisquare(1, size=(30_000, 100)) @ law.weights
+    law.sf(x)
+    assert 0 < sum(taken) < 1500
+    taken.clear()
+    np.testing.assert_array_equal(law.sf(np.full(5000, 3.0)), law.sf(3.0))  # ties: one integral
+    assert sum(taken) == 2
+
+
+def test_interpolation_does_not_depend_on_the_unit_or_the_order():
+    law, x = WeightedChiSquare(BROWNIAN), np.random.default_rng(0).uniform(0.01, 5, 3000)
+    np.testing.assert_array_equal(law.sf(x[::-1]), law.sf(x)[::-1])
+    for unit in (1e-8, 1e8):
+        scaled = WeightedChiSquare(BROWNIAN * unit)
+        np.testing.assert_allclose(scaled.sf(x * unit), law.sf(x), rtol=1e-11)
+
+
+def test_variance_beyond_the_largest_number_is_infinite():
+    assert WeightedChiSquare([1e300, 5e299]).var() == np.inf
+    assert WeightedChiSquare([1e300, 5e299]).mean() == 1.5e300
 
 
 @pytest.mark.parametrize(
@@ -226,6 +285,9 @@ def test_many_arguments_are_worked_off_in_blocks():
         ([1.0, np.inf], "inf at 1"),
         (np.full(9, -1.0), "and 4 more"),
         ([0.0, 0.0], "zero for every row"),
+        ("abc", "weights must be real numbers, got 'abc'"),
+        ([1.0, None], "weights must be real numbers"),
+        (np.ma.array([1.0, 2.0], mask=[False, True]), "weights is a masked array"),
     ],
 )
 def test_bad_weights(weights, message):

@@ -186,7 +186,7 @@ def test_the_set_up_of_a_minimum_covariance_determinant(hbk, no_plots):
     assert "Rows behind the final estimate 61 of 75" in text
     assert "RobustNull(), from a table of simulated fits at these settings" in text
     assert "it comes from the simulated law for rows that took part in the fit" in text
-    assert "If no row were an outlier, about 0.75 would be flagged." in text
+    assert "If the rows were normal and none an outlier, about 0.75 would be flagged." in text
 
 
 @pytest.mark.parametrize(

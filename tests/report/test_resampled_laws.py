@@ -243,8 +243,14 @@ def test_limits_say_what_resampling_cannot_do(no_plots):
     kept = int(robust.estimator_.support_.sum())
     page = text_of(detect_report(robust, X, title="t"))
     assert f"It draws from the {kept} rows that the robust fit rests on" in page
+    more = f"{percent(1 - kept / 60)} of clean rows are flagged in addition to the level"
+    assert page.count(f"up to {more}") == 2  # in the verdict and among the limits
+    assert "would be flagged" not in page  # no number is expected of a law that is known to be wrong
+    assert "Expected by chance – not known" in page
     assert "can be flagged." not in page
+    assert "The law resamples these rows, outliers too: about 0.6 are flagged in any data" in plain
     page = text_of(detect_report(fit(boot(kind="parametric"), X), X, title="t"))
+    assert "and the bootstrap law held, about 0.6 would be flagged" in page
     assert "assumes that clean rows are independent and normal" in page
     share = fit(EmpiricalNull(contamination=0.05), X)
     page = text_of(detect_report(share, X, title="t"))
@@ -259,7 +265,20 @@ def test_the_set_up_names_the_replicates_and_their_error(no_plots):
     assert f"Law of new rows {describe_law(detector.null_.new_dist_, 0.05)}" in page
     assert f"Law of training rows {describe_law(detector.null_.train_dist_, 0.05)}" in page
     error = detector.null_.train_dist_.standard_error(0.05)  # rows of the table are training rows
-    assert f"squared distance, {error_words(error)}" in page
+    assert f"squared distance, {error_words(error)} from the number of replicates alone" in page
+    ranked = fit(EmpiricalNull(), X, alpha=0.05)
+    error = ranked.null_.train_dist_.standard_error(0.05)
+    page = text_of(detect_report(ranked, X, title="t"))
+    assert f"squared distance, {error_words(error)} from the sampling of the rows" in page
+
+
+def test_no_number_is_expected_at_a_level_of_which_the_rows_say_nothing(no_plots):
+    X = rows_of()
+    with pytest.warns(CalibrationWarning, match="too small for a law of 60 rows"):
+        detector = fit(boot(), X, estimator=LedoitWolf(), alpha=1e-3)
+    page = text_of(detect_report(detector, X, title="t"))
+    assert "How many are flagged by chance cannot be told from 60 rows at so small a level." in page
+    assert "would be flagged" not in page
 
 
 def test_a_largest_distance_law_judges_the_rows_together(no_plots):

@@ -55,7 +55,9 @@ def test_golden(name):
 @given(generators(), st.integers(1, 90), st.sampled_from(SHAPES))
 def test_twins(kind, rng, n, shape):
     X = np.column_stack([draw(rng, n, shape), rng.normal(size=n)])
-    np.testing.assert_allclose(robust_scale(X, kind), [TWINS[kind](x) for x in X.T], rtol=1e-12)
+    # Weighted sums over rows 1e12 spreads apart cancel: the order of summation shows.
+    rtol = 1e-6 if (kind, shape) == ("tau", "far") else 1e-12
+    np.testing.assert_allclose(robust_scale(X, kind), [TWINS[kind](x) for x in X.T], rtol=rtol)
 
 
 @pytest.mark.parametrize("shape", SHAPES)

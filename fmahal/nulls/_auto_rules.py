@@ -1,0 +1,214 @@
+"""The lines of the table of null="auto": which estimator, under which condition, gets which law."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..scatter import BaseScatter, ScatterFacts
+from ._bootstrap_checks import too_rare
+from ._cases import space_is_fixed, space_keeps_law
+from ._moment_bootstrap import fast_moments
+from .base import BaseNull
+from .exact import ChiSquareNull, NormalTheoryNull
+from .resampling import BootstrapNull
+from .robust import RobustNull, chosen_by_auto, is_degenerate, is_mcd
+
+FEWEST_ROWS = 10  # below, a tenth of the rows is none
+_REFERENCES = 20  # pooled distances for every one beyond the cut-off
+_LEAST, _MOST = 10, 100  # refits, where an estimator is fitted again from the start
+_PATIENCE = 30.0  # seconds that the refits may take by the estimate below
+_FULL, _SHORT = 999, 3.0  # replicates of a fast engine, as far as they take this many seconds
+
+# Predicted time of a fit of n rows and p columns on one core: a start in milliseconds, and nanoseconds for each of the
+# n p min(n, p) products, for n >= p and for p > n. Constants measured once, so that no choice depends on the clock.
+_FIT_TIMES = {
+    "mcd": (10.0, 700.0, 700.0),
+    "mcd, another's": (80.0, 30_000.0, 30_000.0),
+    "mrcd": (4.0, 100.0, 6.0),
+    "ogk": (3.0, 160.0, 160.0),
+    "wrapped": (1.0, 6.0, 4.0),
+    "modified-cholesky": (80.0, 100.0, 200.0),
+    "other": (20.0, 50.0, 50.0),
+}
+
+
+class Case(NamedTuple):
+    """What the table looks at: a fitted estimator, its parts and its facts."""
+
+    estimator: Any
+    space: Any
+    scatter: Any
+    facts: ScatterFacts
+    exact: str | None  # the case in which a law is known in closed form
+    why: str  # why none is
+    p: int
+    alpha: float
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One line of the table; the first that applies is taken.
+
+    Attributes
+    ----------
+    estimator, condition, law : str
+        The line, as the documentation shows it.
+    applies : callable
+        Whether a `Case` falls under it.
+    null : callable
+        Returns the unfitted null for a `Case`.
+    """
+
+    estimator: str
+    condition: str
+    law: str
+    applies: Callable[[Case], bool]
+    null: Callable[[Case], BaseNull]
+
+
+def _is_known(case: Case) -> bool:
+    return case.exact == "known"
+
+
+def _is_exact(case: Case) -> bool:
+    return case.exact is not None
+
+
+def _has_robust_law(case: Case) -> bool:
+    return chosen_by_auto(case.scatter, case.facts) and space_keeps_law(case.space)
+
+
+def is_plane(case: Case) -> bool:
+    """Tell whether the rows that made an estimate are equal, or a robust one's on a hyperplane: so are resamples."""
+    plane = case.facts.rank < 1 or getattr(case.scatter, "exact_fit_", None) is not None
+    return (
+        plane or _rests_on_a_point(case) or (is_mcd(case.scatter) and is_degenerate(case.scatter, case.facts))
+    )
+
+
+def _rests_on_a_point(case: Case) -> bool:
+    """Tell whether all rows of the support are equal; a regularised covariance has full rank even then."""
+    d2, support = (getattr(case.scatter, name, None) for name in ("d2_", "support_"))
+    if not case.facts.robust or d2 is None or np.shape(support) != np.shape(d2):
+        return False
+    return not np.any(np.asarray(d2)[np.asarray(support, dtype=bool)] > np.finfo(np.float64).eps)
+
+
+def _is_parametric(case: Case) -> bool:
+    keeps = space_is_fixed(case.space) or (space_keeps_law(case.space) and _ignores_units(case.scatter))
+    far = case.facts.n_samples >= FEWEST_ROWS and too_rare(case.alpha, case.facts.n_samples)
+    if not (case.facts.robust or far) or not keeps or is_plane(case):
+        return False
+    return _in_time(case, _parametric_replicates(case))
+
+
+def _is_resampled(case: Case) -> bool:
+    if case.facts.n_samples < FEWEST_ROWS or is_plane(case):
+        return False
+    if _is_fast(case):
+        return _replicates(case) * _fast_seconds(case) <= _PATIENCE
+    return _in_time(case, _replicates(case))
+
+
+def _is_fast(case: Case) -> bool:
+    return space_is_fixed(case.space) and fast_moments(case.scatter)
+
+
+def _ignores_units(scatter: Any) -> bool:
+    return "columns" in getattr(scatter, "equivariances", ())
+
+
+def _parametric_replicates(case: Case) -> int:
+    """Return how many replicates give 20 / alpha distances: each gives n of training and n of new rows."""
+    return int(np.clip(np.ceil(_REFERENCES / (case.alpha * case.facts.n_samples)), _LEAST, _MOST))
+
+
+def _replicates(case: Case) -> int:
+    """Return how many replicates give 20 / alpha distances of new rows: each leaves a tenth of the rows out."""
+    held = max(1, case.facts.n_samples // 10)
+    return int(np.clip(np.ceil(_REFERENCES / (case.alpha * held)), _LEAST, _MOST))
+
+
+def _in_time(case: Case, fits: int) -> bool:
+    n, p = case.facts.n_samples, case.p
+    kind = case.facts.kind
+    if kind == "mcd" and not isinstance(case.scatter, BaseScatter):
+        kind = "mcd, another's"
+    start, tall, wide = _FIT_TIMES.get(kind, _FIT_TIMES["other"])
+    seconds = 1e-3 * start + 1e-9 * (tall if n >= p else wide) * n * p * min(n, p)
+    return fits * seconds <= _PATIENCE
+
+
+def _fast_seconds(case: Case) -> float:
+    """Return the predicted time of a replicate that is fitted from weighted sums or inner products."""
+    n, p = case.facts.n_samples, case.p
+    seconds = 5e-10 * n * p**2 if p <= n else 1.5e-9 * n**3
+    return 2e-5 + seconds + (4e-9 * min(n, p) ** 3 if case.facts.kind == "qis" else 0.0)
+
+
+def _parametric(case: Case) -> BaseNull:
+    replicates = _parametric_replicates(case)
+    few = replicates * case.facts.n_samples * case.alpha < _REFERENCES
+    return BootstrapNull(replicates, kind="parametric", tail="gpd" if few else None, random_state=0)
+
+
+def _resampled(case: Case) -> BaseNull:
+    fewest = _replicates(case)
+    if _is_fast(case):
+        n_resamples = int(np.clip(_SHORT / _fast_seconds(case), fewest, _FULL))
+        return BootstrapNull(n_resamples, random_state=0)
+    return BootstrapNull(fewest, random_state=0)
+
+
+RULES = (
+    Rule(
+        "FixedScatter",
+        "location and covariance given",
+        "ChiSquareNull",
+        _is_known,
+        lambda case: ChiSquareNull(),
+    ),
+    Rule(
+        "EmpiricalCovariance, ours or scikit-learn's; FixedScatter with the mean and a given covariance",
+        "n > rank + 1; steps before it fixed, or only shift and scale columns",
+        "NormalTheoryNull",
+        _is_exact,
+        lambda case: NormalTheoryNull(),
+    ),
+    Rule(
+        "MinCovDet",
+        "no exact fit; up to 40 columns, or a simulation of at most 500 000 products a fit; steps before it fixed, "
+        "or only shift and scale columns",
+        "RobustNull",
+        _has_robust_law,
+        lambda case: RobustNull(),
+    ),
+    Rule(
+        "MRCD, OGK, WrappedCovariance, any other robust scatter; any scatter at all for levels below 1 / (4 (n + 1)), "
+        "of which n rows say nothing",
+        "no exact fit; steps before it fixed, or only shift and scale columns; refits within half a minute "
+        "by a fixed estimate",
+        'BootstrapNull(kind="parametric") with 20 / alpha pooled distances, 10 to 100 refits, and a generalised Pareto '
+        "tail where 100 are too few",
+        _is_parametric,
+        _parametric,
+    ),
+    Rule(
+        "LedoitWolf, OAS, QIS, ShrunkCovariance",
+        "at least 10 rows; steps before it fixed; replicates within half a minute by a fixed estimate",
+        "BootstrapNull, 999 replicates, or as many as three seconds take and 20 / alpha pooled distances need",
+        lambda case: _is_fast(case) and _is_resampled(case),
+        _resampled,
+    ),
+    Rule(
+        "any other, and any pipeline whose steps learn from the rows",
+        "at least 10 rows; refits within half a minute by a fixed estimate",
+        "BootstrapNull of the whole pipeline with 20 / alpha pooled distances, 10 to 100 replicates",
+        _is_resampled,
+        _resampled,
+    ),
+)

@@ -1,0 +1,43 @@
+"""Data frames that cannot be measured: the error names the columns."""
+
+import re
+
+import numpy as np
+import pytest
+
+from fmahal import EmpiricalCovariance, LedoitWolf, MahalanobisDetector, MinCovDet
+
+pd = pytest.importorskip("pandas")
+
+
+@pytest.fixture
+def frame():
+    return pd.DataFrame(np.random.default_rng(0).normal(size=(30, 3)), columns=list("abc"))
+
+
+@pytest.mark.parametrize("estimator", [EmpiricalCovariance(), LedoitWolf(), MinCovDet(random_state=0), None])
+@pytest.mark.parametrize("value", ["soft", pd.Timestamp("2020-02-02")])
+def test_columns_of_text_and_dates_are_named(frame, estimator, value):
+    detector = MahalanobisDetector(estimator, "chi2")
+    with pytest.raises(
+        ValueError, match=re.escape("columns that are not numbers: 'sort of \u00e9tat' (")
+    ) as caught:
+        detector.fit(frame.assign(**{"sort of \u00e9tat": value}))
+    assert "'a'" not in str(caught.value)
+    assert "select_dtypes('number')" in str(caught.value)
+
+
+def test_new_rows_are_checked_too(frame):
+    detector = MahalanobisDetector(EmpiricalCovariance()).fit(frame)
+    with pytest.raises(ValueError, match=r"not numbers: 'b' \(object|not numbers: 'b' \(str"):
+        detector.predict(frame.astype({"b": object}).assign(b="3,5"))
+
+
+def test_numbers_in_columns_of_objects_are_numbers(frame):
+    detector = MahalanobisDetector(EmpiricalCovariance())
+    np.testing.assert_array_equal(detector.fit(frame.astype(object)).d2_, detector.fit(frame).d2_)
+
+
+def test_other_errors_stay_what_they_are(frame):
+    with pytest.raises(ValueError, match="minimum of 2"):
+        MahalanobisDetector(EmpiricalCovariance()).fit(frame[:1])
