@@ -23,7 +23,7 @@ _FALSE_ALARMS = (
 )
 _FIT_TIME = "fit time: one fit, distances and p-values, with one BLAS thread; the median of three where it is under 3 s"
 _RANKS = "{}: the rows are ranked among themselves, so that no more than the level can be flagged, whatever the data"
-_POOLS = "{} of {}: the rows are resampled, outliers too, so that little more than the level can be flagged, whatever the data"
+_POOLS = "{} of {}: the rows are resampled, outliers too: little more than the level can be flagged, whatever the data"
 _AUTO = "*: the null that 'auto' picks for this scatter"
 
 

@@ -312,7 +312,7 @@ def _show(options: argparse.Namespace, detector: Any, table: Table, order: np.nd
         *table.notes,
         f"scatter  {facts['scatter']}{'' if options.scatter else ' (default)'}",
         *_subset(facts),
-        f"null     {facts['null']}{' (picked by auto)' if options.null == 'auto' else ''}",
+        f"null     {facts['null']}{_nulls.picked_words(detector) if options.null == 'auto' else ''}",
         f"level    {_nulls.level_words(detector)}{_nulls.cutoff_words(detector)}",
         *_nulls.distance_words(detector),
     ]

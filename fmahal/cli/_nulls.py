@@ -129,10 +129,16 @@ def _error_words(detector: Any, error: float | None) -> str:
     if error_source(null) != "replicates":
         return "" if error is None else f"; standard error {error:.2g} from the sampling of the rows"
     rows = (
-        f" from {getattr(null, '_n_rows', detector.n_samples_):,} rows" if null.kind != "parametric" else ""
+        f" from {getattr(null, 'n_rows_', detector.n_samples_):,} rows" if null.kind != "parametric" else ""
     )
     added = "" if error is None else f"; the number of replicates alone adds a standard error of {error:.2g}"
     return rows + added
+
+
+def picked_words(detector: Any) -> str:
+    """Return that auto picked the null, and what that assumes where its name does not say it."""
+    normal = getattr(detector.null_, "kind", None) == "parametric"
+    return f" (picked by auto{'; it draws normal rows' if normal else ''})"
 
 
 def level_words(detector: Any) -> str:

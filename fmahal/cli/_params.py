@@ -10,7 +10,6 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 from .._registry import Entry, Registry, nulls, scatters
 from ._table import split_names, suggest
 
-
 _WORDS = {"true": True, "false": False, "none": None}
 
 

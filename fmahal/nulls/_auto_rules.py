@@ -93,7 +93,7 @@ def is_plane(case: Case) -> bool:
 def _rests_on_a_point(case: Case) -> bool:
     """Tell whether all rows of the support are equal; a regularised covariance has full rank even then."""
     d2, support = (getattr(case.scatter, name, None) for name in ("d2_", "support_"))
-    if not case.facts.robust or d2 is None or np.shape(support) != np.shape(d2):
+    if not case.facts.robust or d2 is None or support is None or np.shape(support) != np.shape(d2):
         return False
     return not np.any(np.asarray(d2)[np.asarray(support, dtype=bool)] > np.finfo(np.float64).eps)
 

@@ -126,7 +126,7 @@ def make_plan(estimator: Any, X: ArrayLike, choice: Choice) -> Plan:
     target, rows = (scatter, _table(space, X)) if known else (estimator, X)
     inside = None
     if facts.robust:
-        Z = rows if known else _table(space, X)
+        Z: Any = rows if known else _table(space, X)
         inside = _clean(scatter, facts, Z)
         if not _vary(Z[inside]):
             raise _no_spread(facts)
@@ -211,7 +211,7 @@ def _generated(
     Z = rows if target is scatter else _table(space, rows)
     if inside is not None:
         Z = Z[inside]
-    location = np.asarray(scatter.location_, dtype=np.float64)
+    location: FloatArray = np.asarray(scatter.location_, dtype=np.float64)
     n, make, new = facts.n_samples, partial(_made, target, rows, choice), None
     centred = not facts.assume_centered
     if choice.kind == "wild":

@@ -46,19 +46,18 @@ def span_of(Z: FloatArray, location: FloatArray, whitener: Whitener, *, centred:
 
     A regularised covariance has variance also where the rows have none, in columns that are constant or repeat others.
     Rows made there would be told apart by a refit, and those at hand are not. Directions that are missing only
-    because there are more columns than distinct rows are no such case.
+    because there are more columns than distinct rows are no such case; columns that are constant among so many are
+    `fixed`, which is the same but for a common scale of the rows.
     """
     moments = second_moments(Z if centred else Z - location, centred=centred)
     fixed = np.array(moments.constant)
     inside, _ = moments.whitener()
-    live = fixed.size - int(np.count_nonzero(fixed))
-    vectors = np.eye(fixed.size)[~fixed] if live < fixed.size else None
-    if inside.rank < min(len(Z) - centred, live):
-        distinct = len(np.unique(Z, axis=0))  # repeated rows do not take dimensions away
-        if inside.rank < min(distinct - centred, live):
-            vectors = inside.color(np.eye(inside.shape[0]))
-    if vectors is None or len(vectors) >= whitener.shape[0]:
+    short = inside.rank < min(len(Z) - centred, whitener.shape[0])
+    if (
+        not short or inside.rank >= len(np.unique(Z, axis=0)) - centred
+    ):  # repeated rows take no dimensions away
         return Span(None, fixed)
+    vectors = inside.color(np.eye(inside.shape[0]))
     return Span(np.linalg.qr(whitener.whiten(vectors).T)[0].T, fixed)
 
 

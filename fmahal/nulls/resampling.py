@@ -115,6 +115,8 @@ class BootstrapNull(BaseNull):
         Laws of training rows and of new rows, with vectorised ``cdf sf ppf isf``.
     n_references_ : tuple of int
         Numbers M of pooled distances, of training rows and of new rows.
+    n_rows_ : int
+        Training rows that the replicates know of: all of them, or those that a robust estimate rests on.
     n_redrawn_ : int
         Resamples that lacked the rank of all rows and were drawn again.
     engine_ : {"moments", "gram", "fast-robust", "refit"}
@@ -204,6 +206,7 @@ class BootstrapNull(BaseNull):
     """
 
     n_references_: tuple[int, int]
+    n_rows_: int
     n_redrawn_: int
     engine_: str
     familywise_: bool
@@ -266,7 +269,7 @@ class BootstrapNull(BaseNull):
             )
         self.train_dist_, self.new_dist_ = train, new
         self.n_references_ = (train.size, new.size)
-        self._n_rows = plan.n_train - plan.n_left
+        self.n_rows_ = plan.n_train - plan.n_left
         self.n_redrawn_, self.engine_ = redrawn, plan.engine
         self.familywise_ = self.statistic == "max"
         return self
@@ -326,10 +329,10 @@ class BootstrapNull(BaseNull):
         """
         check_is_fitted(self, "new_dist_")
         level = checked_level(level)
-        if self.kind != "parametric" and self.statistic == "point" and too_rare(level, self._n_rows):
+        if self.kind != "parametric" and self.statistic == "point" and too_rare(level, self.n_rows_):
             warn_caller(
-                f"The level {level:.3g} is too small for a law of {self._n_rows} rows, whatever the number of "
-                f"replicates: about one new row in {self._n_rows + 1} lies beyond all of them, and so many are flagged "
+                f"The level {level:.3g} is too small for a law of {self.n_rows_} rows, whatever the number of "
+                f"replicates: about one new row in {self.n_rows_ + 1} lies beyond all of them, and so many are flagged "
                 "for no reason. kind='parametric' reaches farther, for rows that are normal.",
                 CalibrationWarning,
             )

@@ -31,6 +31,8 @@ def law_name(law: Any, null: Any) -> str:
         return "simulated law"
     if source == "published":
         return _PUBLISHED.get(null.method, "published law")
+    if is_a(null, "BootstrapNull") and null.kind == "parametric":
+        return "bootstrap law of normal rows"
     for kind in type(null).__mro__:
         if kind.__name__ in _NULL_NAMES:
             return _NULL_NAMES[kind.__name__]
@@ -89,7 +91,7 @@ def rows_lacking(detector: Any) -> int:
     null = detector.null_
     if not is_a(null, "BootstrapNull") or null.kind == "parametric":
         return 0
-    return max(0, detector.n_samples_ - getattr(null, "_n_rows", detector.n_samples_))
+    return max(0, detector.n_samples_ - getattr(null, "n_rows_", detector.n_samples_))
 
 
 def beyond_the_rows(detector: Any, level: float) -> bool:
@@ -99,7 +101,7 @@ def beyond_the_rows(detector: Any, level: float) -> bool:
     null = detector.null_
     if not is_a(null, "BootstrapNull") or null.kind == "parametric" or null.statistic != "point":
         return False
-    return bool(too_rare(level, getattr(null, "_n_rows", detector.n_samples_)))
+    return bool(too_rare(level, getattr(null, "n_rows_", detector.n_samples_)))
 
 
 def error_source(null: Any) -> str | None:

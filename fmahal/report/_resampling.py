@@ -48,8 +48,8 @@ def _bootstrap(rows: JudgedRows, null: Any) -> list[str]:
         share = percent(kept / detector.n_samples_)
         limits.append(
             f"It draws from the {plural(kept, 'row')} that the robust fit rests on, {share} of them all, so that "
-            "outliers it leaves out do not hide in the law. Clean rows among those left out are missing in its tail: up "
-            f"to {percent(1 - kept / detector.n_samples_)} of clean rows are flagged in addition to the level. "
+            "outliers it leaves out do not hide in the law. Clean rows among those left out are missing in its tail: "
+            f"up to {percent(1 - kept / detector.n_samples_)} of clean rows are flagged in addition to the level. "
             'kind="parametric" has a whole tail, of normal rows.'
         )
     elif scatter_facts(detector).robust:

@@ -377,6 +377,7 @@ REGULARISED = [MRCD(), WrappedCovariance(), LedoitWolf()]
 
 
 @pytest.mark.filterwarnings("ignore::fmahal.exceptions.RankDeficientWarning")
+@pytest.mark.filterwarnings("ignore::fmahal.exceptions.ExactFitWarning")
 @pytest.mark.filterwarnings("ignore::fmahal.exceptions.CalibrationWarning")
 @pytest.mark.parametrize("scatter", REGULARISED, ids=repr)
 @pytest.mark.parametrize("kind", ["parametric", "smoothed", "elliptical"])
@@ -387,7 +388,7 @@ def test_made_rows_do_not_vary_where_the_rows_do_not(scatter, kind, dead):
     Y = np.hstack([X, more])
     scatter.fit(Y)
     plan = make_plan(scatter, Y, BootstrapNull(2, kind=kind)._choice())
-    sampler = plan.draws.args[0](seed=np.random.SeedSequence(0))
+    sampler = plan.draws.args[-1](seed=np.random.SeedSequence(0))
     (fit,) = sampler.fits(0, 0)
     assert np.linalg.matrix_rank(fit.rows - fit.rows.mean(axis=0), tol=1e-8) == 4
     if dead != "copies":
@@ -408,8 +409,11 @@ def test_rows_of_full_rank_are_left_alone_and_repeated_rows_take_nothing_away(n,
     assert span_of(X[[0, *range(n - 1)]], location, whitener, centred=True).basis is None
     span = span_of(np.c_[X, np.ones(n)], location, clean_normal(np.c_[X, np.ones(n)])[0], centred=True)
     assert span.fixed.sum() == 1
-    assert span.basis.shape == (p, p + 1)
-    np.testing.assert_allclose(span.basis @ span.basis.T, np.eye(p), atol=1e-12)
+    if n > p:
+        assert span.basis.shape == (p, p + 1)
+        np.testing.assert_allclose(span.basis @ span.basis.T, np.eye(p), atol=1e-12)
+    else:
+        assert span.basis is None
 
 
 def test_equal_columns_of_any_value_have_no_units():
@@ -800,7 +804,7 @@ def test_other_rows_than_those_of_the_fit_are_an_error(scatter):
 
 @pytest.mark.parametrize("X", [np.arange(40.0), np.ones((40, 2)), np.ones((40, 3, 1))])
 def test_rows_of_another_shape_are_an_error(X):
-    with pytest.raises(ValueError, match="X (has|must)"):
+    with pytest.raises(ValueError, match=r"X (has|must)"):
         BootstrapNull(9).fit(EmpiricalCovariance().fit(rows(40, 3)), X, None)
 
 
@@ -898,4 +902,4 @@ def test_fast_measures_all_refits_in_the_space_of_the_fit_to_all_rows(scatter):
     fast, full = (
         BootstrapNull(40, refit=refit, random_state=0).fit(scatter, X, None) for refit in ("fast", "full")
     )
-    assert fast.new_dist_.isf(0.5) < 0.5 * full.new_dist_.isf(0.5)  # one dimension, four dimensions
+    assert fast.train_dist_.isf(0.05) < 0.5 * full.train_dist_.isf(0.05)  # one dimension, four dimensions

@@ -250,7 +250,7 @@ def test_limits_say_what_resampling_cannot_do(no_plots):
     assert "can be flagged." not in page
     assert "The law resamples these rows, outliers too: about 0.6 are flagged in any data" in plain
     page = text_of(detect_report(fit(boot(kind="parametric"), X), X, title="t"))
-    assert "and the bootstrap law held, about 0.6 would be flagged" in page
+    assert "and the bootstrap law of normal rows held, about 0.6 would be flagged" in page
     assert "assumes that clean rows are independent and normal" in page
     share = fit(EmpiricalNull(contamination=0.05), X)
     page = text_of(detect_report(share, X, title="t"))
