@@ -111,6 +111,11 @@ def thread_limit(count: int | None) -> Iterator[None]:
         numba.set_num_threads(before)
 
 
+def thread_count() -> int:
+    """Return how many threads parallel kernels run on."""
+    return int(numba.get_num_threads())
+
+
 def warms(function: Callable[[], None]) -> Callable[[], None]:
     """Register a function that calls kernels once with every type they serve."""
     _warmups.append(function)

@@ -231,9 +231,9 @@ class _Linear(_Sample):
 
     def workers(self) -> int:
         """Return the number of threads of the kernels."""
-        import numba
+        from .._kernels._jit import thread_count
 
-        return int(numba.get_num_threads())
+        return thread_count()
 
     def distances(
         self, counts: NDArray[np.int32], number: int, *, inside: bool, outside: bool

@@ -305,7 +305,7 @@ def test_a_resample_without_rank_is_drawn_again_and_told():
 def test_too_many_without_rank_are_an_error(refit):
     X = np.vstack([np.zeros((40, 2)), np.eye(2)])
     scatter = EmpiricalCovariance().fit(X)
-    with pytest.raises(RankDeficientError, match=r"[Mm]ore than half of (all|the) "):
+    with pytest.raises(RankDeficientError, match=r"than half of (all|the) "):
         BootstrapNull(50, holdout=0.5, refit=refit, random_state=0).fit(scatter, X, None)
 
 
