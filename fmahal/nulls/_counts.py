@@ -40,7 +40,7 @@ class Counts:
 
 def sorted_counts(values: FloatArray, *, in_place: bool = False) -> Counts:
     """Return values that count for one each."""
-    if not in_place:
+    if not (in_place and values.flags.writeable):  # a law that was loaded from a memory map is not
         return Counts(np.sort(values))
     values.sort()
     return Counts(values)

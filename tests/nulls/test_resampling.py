@@ -261,7 +261,7 @@ def test_an_interrupt_leaves_an_earlier_fit(refit):
     with pytest.raises(KeyboardInterrupt):
         null.fit(scatter, X, None)
     fitted_names = [name for name in before if name.endswith("_")]
-    assert len(fitted_names) == 6
+    assert len(fitted_names) == 7
     for name in fitted_names:
         assert vars(null)[name] is before[name]
 
