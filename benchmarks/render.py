@@ -10,7 +10,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
-FILES = ("distance", "shrinkage", "startup", "cholesky", "lasso", "robust", "robust_r", "robust_kernels")
+FILES = (
+    *("distance", "shrinkage", "startup", "cholesky", "lasso", "robust", "robust_r", "robust_kernels"),
+    *("resampling", "resampling_dual", "resampling_robust", "conformal"),
+)
 R_PEERS = ("R", "robustbase", "rrcov", "BLAS of R")
 
 

@@ -46,13 +46,17 @@ def sorted_counts(values: FloatArray, *, in_place: bool = False) -> Counts:
     return Counts(values)
 
 
-def number(group: Counts | FloatArray) -> int:
-    """Return how many references there are, in bins or in an array with NaN for absent ones."""
+def number(group: Counts | FloatArray | list[FloatArray]) -> int:
+    """Return how many references there are, in bins or in arrays with NaN for absent ones."""
+    if isinstance(group, list):
+        return sum(number(part) for part in group)
     return group.size if isinstance(group, Counts) else int(np.count_nonzero(~np.isnan(group)))
 
 
-def number_at_least(group: Counts | FloatArray, x: Any) -> int:
+def number_at_least(group: Counts | FloatArray | list[FloatArray], x: Any) -> int:
     """Return how many of these references are x or larger."""
+    if isinstance(group, list):
+        return sum(number_at_least(part, x) for part in group)
     return int(group.at_least(x)) if isinstance(group, Counts) else int(np.count_nonzero(group >= x))
 
 

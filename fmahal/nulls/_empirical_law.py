@@ -109,10 +109,10 @@ class EmpiricalLaw:
             )
 
     @classmethod
-    def _of_groups(cls, groups: list[Any], n_replicates: int, tail: Any) -> EmpiricalLaw:
-        """Return the law of groups of replicates, each an array without NaN or binned counts."""
+    def _of_groups(cls, counts: Any, groups: list[Any], n_replicates: int, tail: Any) -> EmpiricalLaw:
+        """Return the law of references without NaN, or binned, and of their groups of replicates."""
         law = cls.__new__(cls)
-        law._counts = merged(groups) if isinstance(groups[0], Counts) else np.concatenate(groups)
+        law._counts = counts
         law._owned = True
         law._groups = groups if law.size > n_replicates else []
         law._start(tail, False)
@@ -350,6 +350,7 @@ class Pool:
         self.size = 0
         self._pending = 0
         self._kept: list[list[FloatArray]] = [[] for _ in range(n_groups)]
+        self._blocks: list[FloatArray] = []
         self._bins: list[Counts | None] = [None] * n_groups
 
     def add(self, block: ArrayLike) -> None:
@@ -360,12 +361,13 @@ class Pool:
         if block.ndim != 2:
             raise ValueError(f"A block must have the shape (replicates, distances), got {block.shape}.")
         n_groups = len(self._kept)
+        block = block.copy()  # engines use their arrays again
         absent = np.isnan(block)
         some = bool(absent.any())
+        self._blocks.append(block[~absent] if some else block.ravel())
         for k in range(n_groups):
             part = slice((k - self.n_replicates) % n_groups, None, n_groups)
-            # copies: engines use their arrays again
-            values = block[part][~absent[part]] if some else block[part].flatten()
+            values = block[part][~absent[part]] if some else block[part]  # a view
             self._kept[k].append(values)
             self._pending += values.size
             self.size += values.size
@@ -376,18 +378,20 @@ class Pool:
     def _fold(self) -> None:
         """Put what was kept into the bins."""
         for k, kept in enumerate(self._kept):
-            counts, old = binned(np.concatenate(kept)), self._bins[k]
+            counts, old = binned(np.concatenate([values.ravel() for values in kept])), self._bins[k]
             self._bins[k] = counts if old is None else merged([old, counts])
             kept.clear()
+        self._blocks.clear()
         self._pending = 0
 
     def law(self) -> EmpiricalLaw:
         """Return the law of all distances added so far."""
-        empty: list[FloatArray] = [np.empty(0)]
         if self.size > _KEPT:
             if self._pending:
                 self._fold()
+            counts: Any = merged([bins for bins in self._bins if bins is not None])
             groups: list[Any] = list(self._bins)
         else:
-            groups = [np.concatenate(kept or empty) for kept in self._kept]
-        return EmpiricalLaw._of_groups(groups, self.n_replicates, self.tail)
+            counts = np.concatenate([np.empty(0), *self._blocks])
+            groups = [list(kept) for kept in self._kept]
+        return EmpiricalLaw._of_groups(counts, groups, self.n_replicates, self.tail)
