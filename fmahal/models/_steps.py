@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_array
 from .._typing import ArrayLike, FloatArray
 from .._validation import as_rows, check_finite
 from ..exceptions import RankDeficientError
+from ..nulls._left_out import subspace_of
 from ..scatter import MRCD, LedoitWolf, resolve
 from ..scatter import facts as scatter_facts
 from ..scatter._facts import _SKLEARN_REGULARIZED
@@ -208,7 +209,4 @@ def fitted_subspace(scatter: Any, rows: FloatArray) -> Whitener | None:
 
 def training_subspace(scatter: Any, rank: int, n: int) -> Whitener | None:
     """Return a whitener that knows the training subspace, None when that is the whole space."""
-    if rank >= np.size(scatter.location_):
-        return None
-    whitener = getattr(scatter, "whitener_", None)
-    return whitener if whitener is not None else Whitener.from_covariance(scatter.covariance_, n_samples=n)
+    return subspace_of(scatter, n, rank)

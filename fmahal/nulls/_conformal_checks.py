@@ -64,13 +64,3 @@ def warn_contamination(scatter: Any) -> None:
         "'auto'.",
         CalibrationWarning,
     )
-
-
-def checked_level(level: Any) -> float:
-    """Return a level as a float strictly between 0 and 1."""
-    if isinstance(level, bool) or not isinstance(level, Real) or not 0 < float(level) < 1:
-        raise ValueError(
-            f"level must be a number strictly between 0 and 1, got {level!r}. It is the share of clean rows that may "
-            "be called outlying, for example 0.01."
-        )
-    return float(level)

@@ -22,6 +22,7 @@ from ..scatter import facts as scatter_facts
 from ..scatter import resolve
 from ..scatter._blas import one_blas_thread
 from ._draws import Draws, generator_key, held_out, resample_counts
+from ._left_out import scatter_distances
 
 _LACKS_RANK = (RankDeficientError, NotPositiveDefiniteError, np.linalg.LinAlgError)
 
@@ -245,14 +246,10 @@ def squared_distances(estimator: Any, rows: Any) -> FloatArray:
     """Return the squared distances of rows from a fitted scatter or pipeline, in float64."""
     space, scatter = resolve(estimator)
     Z = rows if space is None else space.transform(rows)
-    if hasattr(scatter, "mahalanobis"):
-        d2 = np.asarray(scatter.mahalanobis(Z), dtype=np.float64)
-    else:
-        centred = np.asarray(Z, dtype=np.float64) - scatter.location_
-        d2 = np.einsum("ij,ij->i", centred @ scatter.get_precision(), centred)
+    d2 = scatter_distances(scatter, Z)
     if np.isnan(d2).any():
         raise NotPositiveDefiniteError(f"{type(scatter).__name__} gives NaN as a squared distance.")
-    return np.maximum(d2, 0.0)
+    return d2
 
 
 def stream_key(seed: np.random.SeedSequence) -> NDArray[np.uint64]:

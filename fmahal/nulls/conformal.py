@@ -15,17 +15,12 @@ from .._registry import nulls, scatters
 from .._typing import ArrayLike, FloatArray, RandomState
 from ..exceptions import CalibrationWarning
 from ..scatter import FixedScatter, ScatterFacts, resolve
-from ._conformal_checks import (
-    calibration_size,
-    check_parameters,
-    check_rank,
-    checked_level,
-    warn_contamination,
-)
+from ._conformal_checks import calibration_size, check_parameters, check_rank, warn_contamination
 from ._empirical_law import EmpiricalLaw
 from ._full_conformal import FullConformal, supports_full
 from ._jackknife import leave_one_out
 from ._left_out import fold_distances, lost_directions, new_distances, refit, take_rows, warn_lost
+from ._numbers import checked_level
 from .base import BaseNull, check_distances, training_facts, warn_caller
 
 _QUICK_FOLDS = 5

@@ -16,9 +16,9 @@ from .._typing import ArrayLike, FloatArray, RandomState
 from ..exceptions import CalibrationWarning
 from ._bootstrap_checks import as_bytes, check_numbers, largest, one_of, too_rare, warn_left
 from ._bootstrap_plan import Choice, Plan, make_plan
-from ._conformal_checks import checked_level
 from ._empirical_law import EmpiricalLaw, Pool
 from ._maximum_law import MaximumLaw
+from ._numbers import checked_level
 from ._refit_bootstrap import scatter_of
 from .base import BaseNull, check_distances, warn_caller
 
@@ -54,8 +54,7 @@ class BootstrapNull(BaseNull):
     rows are new to that fit, and make `new_dist_`; the kept ones are its training rows, and make `train_dist_`.
     A resample of n rows *with* replacement, the textbook's bootstrap, would serve neither: a row that was drawn twice
     pulls the fit twice, and the fit is worth n / 2 rows only, so that the distances of the rows it misses are far too
-    large (n = 500, p = 50: a test at 5 % rejects 1 % of clean new rows) and for shrinkage estimators those of its own
-    rows are as far off.
+    large, and for shrinkage estimators those of its own rows are as far off.
 
     Parameters
     ----------
@@ -164,9 +163,8 @@ class BootstrapNull(BaseNull):
 
     "elliptical", "smoothed" and "parametric" hold their level for the rows that they assume, and flag too many where
     tails are heavier. With shrinkage, training p-values are too large where columns vary unequally and there are few
-    rows for them: with standard deviations of 0.1 to 3, 5 % becomes 3.5 % (nonparametric, n = 100, p = 50) or 1.4 %
-    (made rows, which come from the shrunk covariance, n = 50, p = 30), while new rows keep their 4 to 5 %. Made rows
-    vary only where the training rows do, not in constant or repeated columns. Sizes of all nulls are in the user
+    rows for them, most of all those by made rows, which come from the shrunk covariance; p-values of new rows are not.
+    Made rows vary only where the training rows do, not in constant or repeated columns. Sizes of all nulls are in the user
     guide, "Which null law".
 
     Robust estimators. Resampled rows cannot flag a share of outliers above alpha, as these would be part of the law.
