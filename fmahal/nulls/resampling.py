@@ -164,8 +164,8 @@ class BootstrapNull(BaseNull):
     "elliptical", "smoothed" and "parametric" hold their level for the rows that they assume, and flag too many where
     tails are heavier. With shrinkage, training p-values are too large where columns vary unequally and there are few
     rows for them, most of all those by made rows, which come from the shrunk covariance; p-values of new rows are not.
-    Made rows vary only where the training rows do, not in constant or repeated columns. Sizes of all nulls are in the user
-    guide, "Which null law".
+    Made rows vary only where the training rows do, not in constant or repeated columns. Sizes of all nulls are in the
+    user guide, "Which null law".
 
     Robust estimators. Resampled rows cannot flag a share of outliers above alpha, as these would be part of the law.
     For an estimator tagged `robust`, all kinds but "parametric" therefore draw only rows of its `support_` (or, without
