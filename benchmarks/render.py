@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 FILES = (
     *("distance", "shrinkage", "startup", "cholesky", "lasso", "robust", "robust_r", "robust_kernels"),
-    *("resampling", "resampling_dual", "resampling_robust", "conformal"),
+    *("resampling", "resampling_dual", "resampling_robust", "conformal", "functional"),
 )
 R_PEERS = ("R", "robustbase", "rrcov", "BLAS of R")
 

@@ -12,17 +12,26 @@ from .exceptions import NotPositiveDefiniteError as NotPositiveDefiniteError
 from .exceptions import OutsideSubspaceError as OutsideSubspaceError
 from .exceptions import RankDeficientError as RankDeficientError
 from .exceptions import RankDeficientWarning as RankDeficientWarning
+from .inference import functional_contributions as functional_contributions
+from .inference import two_sample_test as two_sample_test
+from .models import FunctionalMahalanobis as FunctionalMahalanobis
+from .models import FunctionalOutlierDetector as FunctionalOutlierDetector
 from .models import MahalanobisDetector as MahalanobisDetector
+from .models import MahalanobisMetric as MahalanobisMetric
 from .nulls import BootstrapNull as BootstrapNull
 from .nulls import ChiSquareNull as ChiSquareNull
 from .nulls import ConformalNull as ConformalNull
+from .nulls import ConformanceLaw as ConformanceLaw
 from .nulls import EmpiricalNull as EmpiricalNull
 from .nulls import NormalTheoryNull as NormalTheoryNull
 from .nulls import RobustNull as RobustNull
+from .nulls import RobustSpectralNull as RobustSpectralNull
 from .nulls import WeightedChiSquareNull as WeightedChiSquareNull
 from .nulls import fdr as fdr
 from .plotting import DistanceDistanceDisplay as DistanceDistanceDisplay
 from .plotting import DistanceQQDisplay as DistanceQQDisplay
+from .plotting import EigenfunctionDisplay as EigenfunctionDisplay
+from .plotting import FunctionalOutlierDisplay as FunctionalOutlierDisplay
 from .plotting import ToleranceEllipseDisplay as ToleranceEllipseDisplay
 from .scatter import MRCD as MRCD
 from .scatter import OAS as OAS
@@ -34,11 +43,17 @@ from .scatter import LedoitWolf as LedoitWolf
 from .scatter import MinCovDet as MinCovDet
 from .scatter import ModifiedCholesky as ModifiedCholesky
 from .scatter import ModifiedCholeskyCV as ModifiedCholeskyCV
+from .scatter import RobustSpectralFilter as RobustSpectralFilter
 from .scatter import ShrunkCovariance as ShrunkCovariance
+from .scatter import SpectralFilter as SpectralFilter
+from .scatter import SpectralFilterCV as SpectralFilterCV
 from .scatter import WrappedCovariance as WrappedCovariance
 from .scatter import mcd_subset_size as mcd_subset_size
 from .scatter import robust_location as robust_location
 from .scatter import robust_scale as robust_scale
+from .spaces import L2Space as L2Space
+from .spaces import SobolevSpace as SobolevSpace
+from .spaces import SphericalPCA as SphericalPCA
 from .whitener import Whitener as Whitener
 
 __version__: str

@@ -9,7 +9,7 @@ import pytest
 import fmahal
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGES = ("migration.md", "robust_family.md", "nulls.md")
+PAGES = ("migration.md", "robust_family.md", "nulls.md", "curves.md")
 TEXTS = {page: (DOCS / page).read_text(encoding="utf-8") for page in PAGES if (DOCS / page).is_file()}
 BLOCKS = [
     (page, k, block)
@@ -21,6 +21,8 @@ pytestmark = pytest.mark.skipif(not TEXTS, reason="an installed copy has no docs
 
 @pytest.mark.parametrize(("page", "k", "block"), BLOCKS, ids=[f"{page}-{k}" for page, k, _ in BLOCKS])
 def test_python_blocks_run(page, k, block):
+    if "skfda" in block:
+        pytest.importorskip("skfda")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         exec(compile(block, f"{page}, block {k}", "exec"), {})
@@ -43,6 +45,14 @@ FOREIGN = {
     "MCD",
     "FALSE",
     "TRUE",
+    "FDataIrregular",
+    "MahalanobisDistance",
+    "PairwiseMetric",
+    "DistanceBasedDepth",
+    "BoxplotOutlierDetector",
+    "MSPlotOutlierDetector",
+    "LocalOutlierFactor",
+    "KMeans",
 }
 
 

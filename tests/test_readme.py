@@ -26,6 +26,10 @@ def test_python_blocks_run(block, capsys):
         out = capsys.readouterr().out
         assert "kept: 61 of 75 rows" in out
         assert "farthest: [0 1 2 3]" in out
+    if block == 2:
+        out = capsys.readouterr().out
+        assert "1982 1983 1997 1998" in out
+        assert re.search("1997 stands out in (Nov|Dec)", out)
 
 
 def test_commands_are_marked():

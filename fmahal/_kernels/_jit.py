@@ -35,6 +35,7 @@ _KERNEL_MODULES = (
     "resampling_dual",
     "robust_resampling",
     "interpolation",
+    "lanczos",
 )
 _warmups: list[Callable[[], None]] = []
 

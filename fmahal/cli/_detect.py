@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 
 from .._typing import FloatArray
-from . import _console, _params, _write
+from . import _console, _detect_curves, _params, _write
+from ._curves import CurveTable, read_curves
 from ._io import load
-from ._table import Table, check_table, plural
+from ._show import coordinates, show, size_words, speech, top_columns
+from ._table import Table, check_table
 
-_TOP_COLUMNS = 3
-_CONTRIBUTIONS = "columns that add most (shares of d2, above 100% where others are negative)"
-_CHUNK_CELLS = 4_000_000
 _SMALL_CELLS = 1_000_000
 
 
@@ -26,15 +25,18 @@ def run_detect(options: argparse.Namespace) -> int:
     settings = _params.parse_settings(options.set)
     null_settings = _params.parse_settings(options.null_set, "--null-set")
     _write.check_output(options.out, "--out")
+    _detect_curves.check_options(options)
     check_report(options.report)
-    table = read(options)
+    table = read_curves(options) if options.curves else read(options)
+    from ..models._steps import row_level
     from . import _nulls
 
     start = time.perf_counter()
     with _console.Progress() as progress, _blas_threads(table.X):
         detector = _build(options, settings, table)
-        detector.null = _nulls.make_null(options.null, null_settings, options.alpha, progress.say)
-        progress.say(f"fitting {table.X.shape[0]} rows x {table.X.shape[1]} columns")
+        level = row_level(options.alpha, table.X.shape[0] if options.simultaneous else None)
+        detector.null = _nulls.make_null(options.null, null_settings, level, progress.say)
+        progress.say(f"fitting {size_words(table)}")
         detector.fit(table.X)
         _nulls.forget_listener(detector)
         _in_shell_words(options, detector, table)
@@ -57,7 +59,7 @@ def run_detect(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(_record(options, detector, table, order, took), indent=2, allow_nan=False))
     else:
-        _show(options, detector, table, order, took)
+        show(options, detector, table, order, _facts(options, detector, table), took)
     return 0
 
 
@@ -103,6 +105,8 @@ def check_report(path: str | None) -> None:
 
 
 def _build(options: argparse.Namespace, settings: dict[str, Any], table: Table) -> Any:
+    if isinstance(table, CurveTable):
+        return _detect_curves.build(options, settings, table)
     _, nulls = _params.registered()
     from ..models import MahalanobisDetector
     from ..models._steps import default_estimator
@@ -133,7 +137,9 @@ def _in_shell_words(options: argparse.Namespace, detector: Any, table: Table) ->
     from . import _nulls
 
     said = {
-        ExactFitWarning: lambda _: _fit.exact_fit_text(detector, table.names, table.row_labels, table.X),
+        ExactFitWarning: lambda _: _fit.exact_fit_text(
+            detector, coordinates(detector, table), table.row_labels, table.X
+        ),
         AmbiguousFitWarning: lambda _: _fit.alternative_text(detector, table.row_labels, _fit.shell_setting),
         CalibrationWarning: lambda text: _calibration(detector, table, text),
     }
@@ -142,30 +148,29 @@ def _in_shell_words(options: argparse.Namespace, detector: Any, table: Table) ->
         if text.startswith(_nulls.ABOUT_NEW_ROWS):
             continue  # there are none here
         words = next((word for kind, word in said.items() if issubclass(category, kind)), lambda _: None)
-        notes.setdefault(words(text) or text, category)
+        notes.setdefault(speech(table)(words(text) or text), category)
     for text in (misfit_of(judge(detector)), _nulls.too_few_note(detector)):
         if text is not None:
-            notes[text] = CalibrationWarning
+            notes[speech(table)(text)] = CalibrationWarning
     options.notes.deferred[:] = notes.items()
 
 
 def _calibration(detector: Any, table: Table, said: str) -> str:
     """Return in words of the shell why p-values are approximate, in short where auto found only chi-square."""
     from ..nulls import ChiSquareNull
+    from ..report import _fit
     from ..report._law import law_name
     from ._nulls import in_shell_words, too_few_note
 
     if type(detector.null_) is not ChiSquareNull:
         out_of_reach = "No row can be" in said or "too few for level" in said
         return (too_few_note(detector) if out_of_reach else None) or in_shell_words(said)
-    scatter = type(detector.estimator_).__name__
+    scatter = type(_fit.fitted_scatter(detector)).__name__
     name = law_name(detector.null_.train_dist_, detector.null_)
-    n, p = table.X.shape
+    n, p = table.X.shape[:2]
     exact = "--scatter empirical gives exact ones, " if n > p + 1 else ""
-    if (
-        getattr(detector.estimator_, "scatter_kind", None) == "mcd"
-    ):  # mcd itself, whose law does not apply here
-        exact = ""
+    if isinstance(table, CurveTable) or getattr(detector.estimator_, "scatter_kind", None) == "mcd":
+        exact = ""  # of curves no law is exact; and here not that of mcd itself
     elif getattr(detector.estimator_, "robust", False) and n > 2 * p:
         exact = "--scatter mcd, robust too, has a law of its own, "
     return (
@@ -174,43 +179,25 @@ def _calibration(detector: Any, table: Table, said: str) -> str:
     )
 
 
-def top_columns(detector: Any, X: FloatArray, names: list[str]) -> list[list[tuple[str, float]]]:
-    """Return for each training row the three columns that add most to its squared distance, as shares of it.
-
-    Shares may exceed one, since other columns may take something away; these are not listed.
-    """
-    from ..plotting._rows import contributions
-
-    result: list[list[tuple[str, float]]] = []
-    chunk = max(1, _CHUNK_CELLS // X.shape[1])
-    for start in range(0, X.shape[0], chunk):
-        block = X[start : start + chunk]
-        parts = contributions(detector, block, np.ones(len(block)))  # only shares are wanted
-        k = min(_TOP_COLUMNS, parts.shape[1])
-        best = np.argpartition(-parts, k - 1, axis=1)[:, :k]
-        order = np.argsort(-np.take_along_axis(parts, best, axis=1), axis=1, kind="stable")
-        best = np.take_along_axis(best, order, axis=1)
-        values = np.take_along_axis(parts, best, axis=1)
-        totals = parts.sum(axis=1).tolist()
-        for columns, shares, total in zip(best.tolist(), values.tolist(), totals):
-            kept = [(names[j], share) for j, share in zip(columns, shares) if share > 0]
-            result.append([(name, share / total) for name, share in kept if total > 0])
-    return result
-
-
 def _scores(detector: Any, table: Table) -> dict[str, Any]:
     n = table.X.shape[0]
     columns: dict[str, Any] = {"row": np.arange(1, n + 1)}
     labels = detector.labels_
-    own = {
+    own: dict[str, Any] = {
         "d2": detector.d2_,
         "pvalue": detector.pvalues_,
         "label": labels,
         "flagged": labels == -1,
-        "top_columns": [
-            ";".join(name for name, _ in row) for row in top_columns(detector, table.X, table.names)
-        ],
     }
+    if isinstance(table, CurveTable):
+        parts = _detect_curves.causes(detector, table, np.arange(n))
+        own |= {
+            f"top_{key}": ["" if part is None else part[key] for part in parts]
+            for key in ("from", "to", "share")
+        }
+    else:
+        causes = top_columns(detector, table.X, table.names)
+        own["top_columns"] = [";".join(name for name, _ in row) for row in causes]
     if table.row_names is not None:
         name = str(table.index)
         while name in own or name in columns:
@@ -229,11 +216,15 @@ def _report(options: argparse.Namespace, detector: Any, table: Table) -> str:
     notes = [text for text, kind in options.notes.items() if not issubclass(kind, own)]
     if is_resampled(detector.null_):
         notes += [text for text, kind in options.notes.deferred if issubclass(kind, CalibrationWarning)]
+    curves: dict[str, Any] = {}
+    if isinstance(table, CurveTable):
+        curves = {"tick_labels": table.tick_labels, "component_names": list(table.components) or None}
     return detect_report(
         detector,
         table.X,
         title=f"Outliers of {table.source}",
-        feature_names=table.names,
+        feature_names=None if curves else table.names,
+        **curves,
         row_names=table.row_labels,
         source=table.summary,
         call=options.call,
@@ -251,6 +242,7 @@ def _facts(options: argparse.Namespace, detector: Any, table: Table) -> dict[str
         "rows": int(table.X.shape[0]),
         "columns": int(table.X.shape[1]),
         "scatter": repr(detector.estimator_),
+        **_curve_facts(detector, table),
         "null": repr(detector.null_),
         "alpha": options.alpha,
         "simultaneous": options.simultaneous,
@@ -264,6 +256,18 @@ def _facts(options: argparse.Namespace, detector: Any, table: Table) -> dict[str
     return facts
 
 
+def _curve_facts(detector: Any, table: Table) -> dict[str, Any]:
+    if not isinstance(table, CurveTable):
+        return {}
+    from ..report._curves import estimator_words
+
+    return {
+        "scatter": estimator_words(detector.estimator_),
+        "grid": table.tick_labels or table.points.tolist(),
+        "components": list(table.components) or None,
+    }
+
+
 def _record(
     options: argparse.Namespace, detector: Any, table: Table, order: np.ndarray, took: float
 ) -> dict[str, Any]:
@@ -273,7 +277,12 @@ def _record(
 
     rows = [i for i in order if detector.labels_[i] == -1]
     off = off_subspace(detector, detector.d2_, detector.pvalues_, detector.null_.train_dist_)
-    causes = top_columns(detector, table.X[rows], table.names) if rows else []
+    curves = isinstance(table, CurveTable)
+    causes: list[Any]
+    if isinstance(table, CurveTable):
+        causes = _detect_curves.causes(detector, table, np.array(rows, dtype=int))
+    else:
+        causes = [dict(cause) for cause in top_columns(detector, table.X[rows], table.names)] if rows else []
     outliers = [
         {
             "row": int(i) + 1,
@@ -281,11 +290,11 @@ def _record(
             "d2": _nulls.finite(detector.d2_[i]),
             "pvalue": float(detector.pvalues_[i]),
             "off_subspace": bool(off[i]),
-            "top_columns": dict(cause),
+            "top_part" if curves else "top_columns": cause,
         }
         for i, cause in zip(rows, causes)
     ]
-    numbers = _fit.fit_numbers(detector, table.names, table.X)
+    numbers = _fit.fit_numbers(detector, coordinates(detector, table), table.X)
     return (
         _facts(options, detector, table)
         | _nulls.numbers(detector)
@@ -298,88 +307,3 @@ def _record(
             "outliers": outliers,
         }
     )
-
-
-def _show(options: argparse.Namespace, detector: Any, table: Table, order: np.ndarray, took: float) -> None:
-    from . import _nulls
-
-    facts = _facts(options, detector, table)
-    n = facts["rows"]
-    screen = _console.console()
-    lines = [
-        f"{table.source}: {plural(n, 'row')}, {plural(facts['columns'], 'column')}, "
-        f"fitted in {_console.seconds(took)}",
-        *table.notes,
-        f"scatter  {facts['scatter']}{'' if options.scatter else ' (default)'}",
-        *_subset(facts),
-        f"null     {facts['null']}{_nulls.picked_words(detector) if options.null == 'auto' else ''}",
-        f"level    {_nulls.level_words(detector)}{_nulls.cutoff_words(detector)}",
-        *_nulls.distance_words(detector),
-    ]
-    for line in lines:
-        screen.print(line, markup=False, soft_wrap=True)
-    shown = order[: min(options.top, n)]
-    if shown.size:
-        _console.show(screen, _top_table(detector, table, shown))
-    screen.print(_summary(detector, facts), markup=False)
-    if facts["flagged"] > shown.size and options.out is None:
-        screen.print("--top K shows more rows, --out FILE.csv writes the scores of all.", markup=False)
-    for path, what in ((options.out, "scores"), (options.report, "report")):
-        if path:
-            screen.print(f"{what}: {path}", markup=False, soft_wrap=True)
-
-
-def _subset(facts: dict[str, Any]) -> list[str]:
-    """Return how many rows a robust fit rests on, as no or one line."""
-    h, n = facts["subset"], facts["rows"]
-    return [] if h is None else [f"subset   {h} of {plural(n, 'row')} ({_console.percent(h / n)})"]
-
-
-def _summary(detector: Any, facts: dict[str, Any]) -> str:
-    """Return how many rows are flagged, how many by chance, and how many of the known outliers."""
-    from . import _nulls
-
-    n, flagged = facts["rows"], facts["flagged"]
-    meaning = _nulls.expectation(detector)
-    text = f"{flagged} of {plural(n, 'row')} flagged ({_console.percent(flagged / n)}); {meaning}."
-    if "known_outliers" in facts:
-        hits, known = facts["known_outliers_flagged"], facts["known_outliers"]
-        text += (
-            f" Of {plural(known, 'known outlier')} {hits} {'is' if hits == 1 else 'are'} flagged, "
-            f"of the {plural(n - known, 'other row')} {flagged - hits}."
-        )
-    return text
-
-
-def _top_table(detector: Any, table: Table, shown: np.ndarray) -> Any:
-    from rich.text import Text
-
-    from ..report._law import is_bounded, off_subspace
-
-    law = detector.null_.train_dist_
-    off = off_subspace(detector, detector.d2_, detector.pvalues_, law)
-    bounded = is_bounded(law, detector.d2_)
-    headings: list[Any] = [
-        ("row", "right"),
-        ("d2", "right"),
-        ("p-value", "right"),
-        "label",
-        _CONTRIBUTIONS,
-    ]
-    if table.row_names is not None:
-        headings.insert(1, str(table.index))
-    rows = []
-    for i, causes in zip(shown, top_columns(detector, table.X[shown], table.names)):
-        bad = detector.labels_[i] == -1
-        cells: list[Any] = [
-            int(i) + 1,
-            _console.distance(detector.d2_[i]),
-            "0" if off[i] else f"{'<=' if bounded[i] else ''}{_console.pvalue(detector.pvalues_[i])}",
-        ]
-        label = Text("outlier", style="bold red") if bad else Text("regular")
-        cells.append(label + Text(", off the subspace") if off[i] else label)
-        cells.append(", ".join(f"{name} {100 * share:+.0f}%" for name, share in causes if share >= 0.005))
-        if table.row_names is not None:
-            cells.insert(1, table.row_names[i])
-        rows.append(cells)
-    return _console.table(headings, rows)

@@ -54,15 +54,23 @@ def load(
     A file of that name comes first, then the data sets. Constant columns of a data set are left out with a
     note, unless the caller names columns or keeps them; those of a file are for its owner to decide about.
     """
-    if file != "-" and not os.path.lexists(file):
-        dataset = load_dataset(file)
-        table = choose(dataset_table(dataset), columns=columns, drop=drop, index=index, labels=labels)
+    dataset, raw = dataset_of(file)
+    if raw is not None:
+        table = choose(raw, columns=columns, drop=drop, index=index, labels=labels)
         table = replace(table, summary=next(iter(str(dataset.DESCR).splitlines()), ""))
         if labels is None and dataset.outliers is not None:
             table = replace(table, outliers=np.asarray(dataset.outliers, bool))
         return table if columns or keep_constant else _without_constant(table)
     raw = read_table(file, delimiter=delimiter, header=header)
     return choose(raw, columns=columns, drop=drop, index=index, labels=labels)
+
+
+def dataset_of(file: str):
+    """Return a bundled data set and its table; None, None where `file` is a file or standard input."""
+    if file == "-" or os.path.lexists(file):
+        return None, None
+    dataset = load_dataset(file)
+    return dataset, dataset_table(dataset)
 
 
 def _without_constant(table: Table) -> Table:

@@ -129,7 +129,9 @@ def _error_words(detector: Any, error: float | None) -> str:
     if error_source(null) != "replicates":
         return "" if error is None else f"; standard error {error:.2g} from the sampling of the rows"
     rows = (
-        f" from {getattr(null, 'n_rows_', detector.n_samples_):,} rows" if null.kind != "parametric" else ""
+        f" from {getattr(null, 'n_rows_', detector.n_samples_):,} rows"
+        if getattr(null, "kind", "parametric") != "parametric"
+        else ""
     )
     added = "" if error is None else f"; the number of replicates alone adds a standard error of {error:.2g}"
     return rows + added

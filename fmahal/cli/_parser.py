@@ -18,7 +18,12 @@ examples:
   fmahal detect wine --scatter mcd --set support_fraction=0.75 --report wine.html
   fmahal detect wine --scatter ledoit-wolf --null bootstrap --null-set n_resamples=4999
   fmahal detect wine --scatter empirical --null conformal --alpha 0.05
-  cut -d, -f2- big.csv | fmahal detect - --out - > scores.csv"""
+  cut -d, -f2- big.csv | fmahal detect - --out - > scores.csv
+
+curves (a row is a function of time, say, not a list of unrelated columns):
+  fmahal detect elnino --curves --report elnino.html
+  fmahal detect spectra.csv --curves --grid wavelengths.txt --space sobolev
+  fmahal detect points.csv --curves --long          (columns id, t, value and perhaps component)"""
 
 _COMPARE = """\
 Run every registered scatter with every null that applies to the table, and show them side by side: fit time,
@@ -86,6 +91,18 @@ def _add_input(parser: Parser, **options: Any) -> None:
     )
 
 
+def _add_curves(parser: Parser) -> None:
+    group = parser.add_argument_group("curves")
+    group.add_argument(
+        "--curves",
+        action="store_true",
+        help="a row is a curve; a header of numbers is its grid, else equal steps",
+    )
+    group.add_argument("--grid", metavar="FILE", help="the grid points, one number a line")
+    group.add_argument("--long", action="store_true", help="a row is a point: id, t, value[, component]")
+    group.add_argument("--space", metavar="NAME", help="l2 (default), or sobolev, which also compares slopes")
+
+
 def _add_model(parser: Parser) -> None:
     parser.add_argument(
         "--alpha", type=_number, default=0.01, metavar="A", help="level in (0, 1), default 0.01"
@@ -118,9 +135,12 @@ def _add_output(parser: Parser, what: str) -> None:
 def _add_detect(commands: Any) -> None:
     parser = _command(commands, "detect", "find the outliers of a table", _DETECT)
     _add_input(parser)
+    _add_curves(parser)
     group = parser.add_argument_group("model")
     group.add_argument(
-        "--scatter", metavar="NAME", help="default: mcd, or mrcd for few rows (see fmahal info)"
+        "--scatter",
+        metavar="NAME",
+        help="default: mcd, mrcd for few rows, robust-spectral for curves (see fmahal info)",
     )
     group.add_argument("--null", metavar="NAME", default="auto", help="law of the distances, default auto")
     _add_model(group)  # type: ignore[arg-type]

@@ -151,8 +151,9 @@ def choose(
     drop: str | None = None,
     index: str | None = None,
     labels: str | None = None,
+    finite: bool = True,
 ) -> Table:
-    """Pick the columns to analyse; the result is numeric, or a `DataError` says which cell is not."""
+    """Pick the columns to analyse; numeric and, unless told not to look, finite, or an error says where not."""
     wanted, unwanted = _names_in(raw, columns, "--columns"), _names_in(raw, drop, "--drop")
     for name, option in ((index, "--index"), (labels, "--labels")):
         if name is not None:
@@ -171,7 +172,8 @@ def choose(
     X = np.empty((raw.n_rows, len(chosen)))
     for j, name in enumerate(chosen):
         X[:, j] = by_name[name]
-    _check_finite(raw, X, chosen)
+    if finite:
+        _check_finite(raw, X, chosen)
     if labels is None and not wanted:
         _note_labels(X, chosen)
     outliers, note = _outlier_mask(raw, labels) if labels is not None else (None, "")

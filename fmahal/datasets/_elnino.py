@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ._bunch import Card, catalogue, read_table
+from ._curves import as_fdata
 
 if TYPE_CHECKING:
     from sklearn.utils import Bunch
@@ -44,15 +45,25 @@ ELNINO = Card(
 
 
 @catalogue.register(ELNINO)
-def load_elnino() -> Bunch:
+def load_elnino(*, return_fdata: bool = False) -> Bunch:
     """Load the El Nino curves: 69 years (1950-2018), 12 months, 4 outlying years.
+
+    Parameters
+    ----------
+    return_fdata : bool, default=False
+        Whether `data` is an `skfda.FDataGrid` in place of an array; needs scikit-fda.
 
     Returns
     -------
     sklearn.utils.Bunch
         Fields as in `load_dataset`; `data` is (69, 12) in degrees Celsius, `row_names` are the years,
-        `feature_names` the months, `years` (69,) the years as integers; `outliers` marks 1982, 1983, 1997 and
-        1998 [2]_.
+        `feature_names` the months, `years` (69,) the years as integers, `grid_points` (12,) the months as numbers,
+        1 to 12; `outliers` marks 1982, 1983, 1997 and 1998 [2]_.
+
+    Raises
+    ------
+    ImportError
+        For `return_fdata` without scikit-fda.
 
     References
     ----------
@@ -72,7 +83,7 @@ def load_elnino() -> Bunch:
     """
     months, years, values = read_table("elnino.csv")
     outliers = np.isin(years, _OUTLYING_YEARS)
-    return ELNINO.bunch(
+    bunch = ELNINO.bunch(
         values,
         months,
         row_names=years,
@@ -80,4 +91,15 @@ def load_elnino() -> Bunch:
         target=outliers.astype(int),
         target_names=["regular", "outlier"],
         years=np.array(years, dtype=int),
+        grid_points=np.arange(1.0, 13.0),
     )
+    if return_fdata:
+        bunch["data"] = as_fdata(
+            bunch.data,
+            bunch.grid_points,
+            "elnino",
+            argument_names=("month",),
+            coordinate_names=("temperature (degrees Celsius)",),
+            sample_names=tuple(years),
+        )
+    return bunch

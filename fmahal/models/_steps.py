@@ -17,7 +17,9 @@ from ..nulls._left_out import subspace_of
 from ..scatter import MRCD, LedoitWolf, resolve
 from ..scatter import facts as scatter_facts
 from ..scatter._facts import _SKLEARN_REGULARIZED
+from ..scatter._resolve import as_pipeline
 from ..scatter.mcd import MinCovDet
+from ..spaces._fdata import is_fdata
 from ..whitener import Whitener
 
 _MOST_RANDOM = 100  # columns
@@ -30,6 +32,17 @@ class Coordinates(NamedTuple):
 
     given: Any
     table: FloatArray
+
+
+def default_for(X: Any) -> Any:
+    """Return the estimator that ``estimator=None`` means for a table of rows."""
+    if is_fdata(X):
+        raise TypeError(
+            f"X is a {type(X).__name__}, curves: MahalanobisDetector takes them with a space in front of the scatter, "
+            "such as make_pipeline(L2Space(), SpectralFilter()) or FunctionalMahalanobis(). FunctionalOutlierDetector "
+            "has a default for curves."
+        )
+    return default_estimator(*as_table(X, ensure_min_samples=2).shape)
 
 
 def default_estimator(n: int, p: int) -> Any:
@@ -153,12 +166,10 @@ def check_row_count(scatter: Any, n: int, q: int) -> None:
 
 def fit_estimator(template: Any, X: Any) -> tuple[Any, Any, Coordinates]:
     """Clone and fit; return the fitted estimator, the rows it was given and their coordinates."""
-    if template is None:
-        template = default_estimator(*as_table(X, ensure_min_samples=2).shape)
     if isinstance(template, type):
         raise TypeError(f"estimator must be an object, not a class: pass {template.__name__}().")
     resolve(template)  # a TypeError when it gives no distances
-    estimator = clone(template)
+    estimator = as_pipeline(clone(template))  # what a shortcut stands for
     space, scatter = resolve(estimator)
     if space is None:
         Z = in_table(X, ensure_min_samples=2)

@@ -165,7 +165,8 @@ class MahalanobisDetector(OutlierMixin, BaseEstimator):
         """
         check_null(self.null)
         _steps.check_alpha(self.alpha)
-        estimator, rows, Z = _steps.fit_estimator(self.estimator, X)
+        template = self._default_estimator(X) if self.estimator is None else self.estimator
+        estimator, rows, Z = _steps.fit_estimator(template, X)
         space, scatter = resolve(estimator)
         subspace = _steps.fitted_subspace(scatter, Z.table)
         d2 = measured = _steps.squared_distances(scatter, Z).astype(np.float64)
@@ -188,6 +189,10 @@ class MahalanobisDetector(OutlierMixin, BaseEstimator):
         self._measured = measured  # by the estimator itself, by which displays know the training rows again
         self.contribution_names_ = names
         return self
+
+    def _default_estimator(self, X: Any) -> Any:
+        """Return the estimator that None stands for."""
+        return _steps.default_for(X)
 
     def _check_level(self, null: Any, n: int) -> None:
         """Let a null of pooled distances say when they are too few for the level."""

@@ -3,11 +3,13 @@
 from .auto import AutoNull, auto_table, check_null, resolve_null, select_null
 from .base import BaseNull
 from .conformal import ConformalNull
+from .conformance import ConformanceLaw
 from .empirical import EmpiricalNull
 from .exact import ChiSquareNull, NormalTheoryNull
 from .fdr import fdr
 from .resampling import BootstrapNull
 from .robust import RobustNull
+from .robust_spectral import RobustSpectralNull
 from .weighted_chi2 import WeightedChiSquareNull
 
 __all__ = [
@@ -16,9 +18,11 @@ __all__ = [
     "BootstrapNull",
     "ChiSquareNull",
     "ConformalNull",
+    "ConformanceLaw",
     "EmpiricalNull",
     "NormalTheoryNull",
     "RobustNull",
+    "RobustSpectralNull",
     "WeightedChiSquareNull",
     "auto_table",
     "check_null",

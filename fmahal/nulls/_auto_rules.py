@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from ..scatter import BaseScatter, ScatterFacts
 from ._bootstrap_checks import too_rare
-from ._cases import space_is_fixed, space_keeps_law
+from ._cases import space_is_fixed, space_keeps_law, space_keeps_robust_law
+from ._continued_law import reaches
 from ._moment_bootstrap import fast_moments
+from ._spectral_bootstrap import fast_spectral, spectral_seconds
 from .base import BaseNull
 from .exact import ChiSquareNull, NormalTheoryNull
 from .resampling import BootstrapNull
 from .robust import RobustNull, chosen_by_auto, is_degenerate, is_mcd
+from .robust_spectral import RobustSpectralNull, is_robust_spectral
 
 FEWEST_ROWS = 10  # below, a tenth of the rows is none
 _REFERENCES = 20  # pooled distances for every one beyond the cut-off
@@ -32,6 +35,8 @@ _FIT_TIMES = {
     "ogk": (3.0, 160.0, 160.0),
     "wrapped": (1.0, 6.0, 4.0),
     "modified-cholesky": (80.0, 100.0, 200.0),
+    "spectral": (2.0, 4.0, 4.0),
+    "robust spectral": (15.0, 15.0, 15.0),
     "other": (20.0, 50.0, 50.0),
 }
 
@@ -79,7 +84,7 @@ def _is_exact(case: Case) -> bool:
 
 
 def _has_robust_law(case: Case) -> bool:
-    return chosen_by_auto(case.scatter, case.facts) and space_keeps_law(case.space)
+    return chosen_by_auto(case.scatter, case.facts) and space_keeps_robust_law(case.space)
 
 
 def is_plane(case: Case) -> bool:
@@ -100,10 +105,23 @@ def _rests_on_a_point(case: Case) -> bool:
 
 def _is_parametric(case: Case) -> bool:
     keeps = space_is_fixed(case.space) or (space_keeps_law(case.space) and _ignores_units(case.scatter))
+    keeps |= case.facts.robust and space_keeps_robust_law(case.space) and _ignores_units(case.scatter)
     far = case.facts.n_samples >= FEWEST_ROWS and too_rare(case.alpha, case.facts.n_samples)
     if not (case.facts.robust or far) or not keeps or is_plane(case):
         return False
     return _in_time(case, _parametric_replicates(case))
+
+
+def _has_studentised_law(case: Case) -> bool:
+    known = is_robust_spectral(case.scatter) and space_is_fixed(case.space)
+    enough = case.facts.n_samples >= FEWEST_ROWS and not is_plane(case)
+    return known and enough and _in_time(case, _parametric_replicates(case))
+
+
+def _studentised(case: Case) -> BaseNull:
+    replicates = _parametric_replicates(case)
+    few = replicates * case.facts.n_samples * case.alpha < _REFERENCES
+    return RobustSpectralNull(replicates, tail="gpd" if few else None)
 
 
 def _is_resampled(case: Case) -> bool:
@@ -115,7 +133,7 @@ def _is_resampled(case: Case) -> bool:
 
 
 def _is_fast(case: Case) -> bool:
-    return space_is_fixed(case.space) and fast_moments(case.scatter)
+    return space_is_fixed(case.space) and (fast_moments(case.scatter) or fast_spectral(case.scatter))
 
 
 def _ignores_units(scatter: Any) -> bool:
@@ -138,6 +156,8 @@ def _in_time(case: Case, fits: int) -> bool:
     kind = case.facts.kind
     if kind == "mcd" and not isinstance(case.scatter, BaseScatter):
         kind = "mcd, another's"
+    if is_robust_spectral(case.scatter):
+        kind = "robust spectral"
     start, tall, wide = _FIT_TIMES.get(kind, _FIT_TIMES["other"])
     seconds = 1e-3 * start + 1e-9 * (tall if n >= p else wide) * n * p * min(n, p)
     return fits * seconds <= _PATIENCE
@@ -146,6 +166,8 @@ def _in_time(case: Case, fits: int) -> bool:
 def _fast_seconds(case: Case) -> float:
     """Return the predicted time of a replicate that is fitted from weighted sums or inner products."""
     n, p = case.facts.n_samples, case.p
+    if case.facts.kind == "spectral":
+        return spectral_seconds(case.scatter, n, p)
     seconds = 5e-10 * n * p**2 if p <= n else 1.5e-9 * n**3
     return 2e-5 + seconds + (4e-9 * min(n, p) ** 3 if case.facts.kind == "qis" else 0.0)
 
@@ -158,6 +180,10 @@ def _parametric(case: Case) -> BaseNull:
 
 def _resampled(case: Case) -> BaseNull:
     fewest = _replicates(case)
+    if case.facts.kind == "spectral" and _is_fast(case):
+        n_resamples = int(np.clip(_SHORT / _fast_seconds(case), fewest, _FULL))
+        tail: Literal["normal"] | None = None if reaches(case.alpha, case.facts.n_samples) else "normal"
+        return BootstrapNull(n_resamples, tail=tail, random_state=0)
     if _is_fast(case):
         n_resamples = int(np.clip(_SHORT / _fast_seconds(case), fewest, _FULL))
         return BootstrapNull(n_resamples, random_state=0)
@@ -173,7 +199,8 @@ RULES = (
         lambda case: ChiSquareNull(),
     ),
     Rule(
-        "EmpiricalCovariance, ours or scikit-learn's; FixedScatter with the mean and a given covariance",
+        "EmpiricalCovariance, ours or scikit-learn's; SpectralFilter('inverse') without a cut; FixedScatter with the "
+        "mean and a given covariance",
         "n > rank + 1; steps before it fixed, or only shift and scale columns",
         "NormalTheoryNull",
         _is_exact,
@@ -182,25 +209,34 @@ RULES = (
     Rule(
         "MinCovDet",
         "no exact fit; up to 40 columns, or a simulation of at most 500 000 products a fit; steps before it fixed, "
-        "or only shift and scale columns",
+        "or only shift and scale columns, or SphericalPCA",
         "RobustNull",
         _has_robust_law,
         lambda case: RobustNull(),
     ),
     Rule(
+        "RobustSpectralFilter",
+        "at least 10 rows; steps before it fixed; refits within half a minute by a fixed estimate",
+        "RobustSpectralNull with 20 / alpha simulated distances, 10 to 100 refits, and a generalised Pareto tail where "
+        "100 are too few",
+        _has_studentised_law,
+        _studentised,
+    ),
+    Rule(
         "MRCD, OGK, WrappedCovariance, any other robust scatter; any scatter at all for levels below 1 / (4 (n + 1)), "
         "of which n rows say nothing",
-        "no exact fit; steps before it fixed, or only shift and scale columns; refits within half a minute "
-        "by a fixed estimate",
+        "no exact fit; steps before it fixed, or only shift and scale columns, or (robust scatters) SphericalPCA; "
+        "refits within half a minute by a fixed estimate",
         'BootstrapNull(kind="parametric") with 20 / alpha pooled distances, 10 to 100 refits, and a generalised Pareto '
         "tail where 100 are too few",
         _is_parametric,
         _parametric,
     ),
     Rule(
-        "LedoitWolf, OAS, QIS, ShrunkCovariance",
+        "LedoitWolf, OAS, QIS, ShrunkCovariance, SpectralFilter",
         "at least 10 rows; steps before it fixed; replicates within half a minute by a fixed estimate",
-        "BootstrapNull, 999 replicates, or as many as three seconds take and 20 / alpha pooled distances need",
+        "BootstrapNull, 999 replicates, or as many as three seconds take and 20 / alpha pooled distances need; for "
+        'SpectralFilter with tail="normal" at levels below 1 / n',
         lambda case: _is_fast(case) and _is_resampled(case),
         _resampled,
     ),

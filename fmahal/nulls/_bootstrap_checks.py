@@ -51,6 +51,16 @@ def warn_left(n: int, left: int, name: str) -> None:
     )
 
 
+def check_tail(tail: Any, kind: str, statistic: str) -> None:
+    """Raise for an unknown tail, or one that the kind of rows or the statistic has no use for."""
+    one_of("tail", tail, (None, "gpd", "normal"))
+    if tail == "normal" and (kind == "parametric" or statistic == "max"):
+        raise ValueError(
+            "tail='normal' continues the law of single rows that are resampled; with kind='parametric' all of it is "
+            "that of normal rows, and statistic='max' needs tail='gpd' or kind='parametric'."
+        )
+
+
 def largest(block: FloatArray) -> FloatArray:
     """Return the largest distance of each replicate, NaN where a resample missed no row."""
     most = np.max(np.where(np.isnan(block), -np.inf, block), axis=1)

@@ -16,13 +16,14 @@ from .._typing import ArrayLike, FloatArray
 from .._validation import as_rows
 from ..exceptions import RankDeficientError
 from ..scatter import ScatterFacts, ShrunkCovariance, resolve
-from ._cases import _learning_step, space_is_fixed, space_keeps_law
+from ._cases import _learning_step, space_is_fixed, space_keeps_law, space_keeps_robust_law
 from ._draws import Draws
-from ._generated import GeneratedSampler, SignSampler, clean_normal, span_of, whitener_of
+from ._generated import GeneratedSampler, SignSampler, clean_normal, sample_whitener, span_of, whitener_of
 from ._moment_bootstrap import fast_moments, moment_draws
 from ._refit_bootstrap import refit_draws, squared_distances
 from ._resample_maps import effective_size, grown, grown_normal, new_row_map, own_weight, pulled_in
 from ._robust_bootstrap import fast_robust, mcd_draws
+from ._spectral_bootstrap import fast_spectral, spectral_draws
 from .base import training_facts
 
 Map = Callable[[FloatArray], FloatArray]
@@ -49,7 +50,7 @@ class Plan:
 
     Attributes
     ----------
-    engine : {"moments", "gram", "fast-robust", "refit"}
+    engine : {"moments", "gram", "fast-robust", "spectral", "refit"}
         What makes the draws.
     draws : callable
         From a SeedSequence to blocks of draws.
@@ -123,6 +124,7 @@ def make_plan(estimator: Any, X: ArrayLike, choice: Choice) -> Plan:
     if facts.rank < 1:
         raise _no_spread(facts)
     known = space_is_fixed(space) or (_equivariant(scatter, facts) and space_keeps_law(space))
+    known |= choice.kind == "parametric" and facts.robust and space_keeps_robust_law(space)
     target, rows = (scatter, _table(space, X)) if known else (estimator, X)
     inside = None
     if facts.robust:
@@ -223,6 +225,10 @@ def _generated(
         return Plan("refit", partial(make, signs), n, (k, n_held), new=new, n_left=n - k)
     if choice.kind == "parametric" and _pulled_to_a_target(scatter, facts):
         whitener, location = clean_normal(Z)
+    elif facts.kind == "spectral":
+        whitener = sample_whitener(Z)
+        if choice.kind == "elliptical" and whitener.rank >= n - centred:
+            raise _all_as_far(n)
     else:
         whitener = whitener_of(scatter, facts)
     white = whitener.whiten(Z - location)
@@ -256,6 +262,13 @@ def _made(
     )
 
 
+def _all_as_far(n: int) -> ValueError:
+    return ValueError(
+        f"kind='elliptical' resamples how far the {n} rows are from their centre in whitened coordinates, and in the "
+        f"{n - 1} dimensions that they span all are equally far. Use kind='nonparametric', 'smoothed' or 'parametric'."
+    )
+
+
 def _radii(white: FloatArray, scatter: Any, facts: ScatterFacts) -> FloatArray:
     """Return distances of rows as if location and covariance had been known: each row has pulled the fit its way."""
     q, n = np.einsum("ij,ij->i", white, white), facts.n_samples
@@ -286,6 +299,8 @@ def _engine(target: Any, rows: Any, scatter: Any, choice: Choice) -> tuple[str, 
             return ("moments" if rows.shape[0] >= rows.shape[1] else "gram"), moment_draws
         if fast_robust(scatter):
             return "fast-robust", mcd_draws
+        if fast_spectral(scatter) and choice.holdout is not None:
+            return "spectral", spectral_draws
     return "refit", partial(refit_draws, n_jobs=choice.n_jobs)
 
 

@@ -42,6 +42,17 @@ def space_is_fixed(space: Any) -> bool:
     return _learning_step(space, affine=False) is None
 
 
+def space_keeps_robust_law(space: Any) -> bool:
+    """Tell whether the steps before a robust scatter leave the law of its distances about as it is.
+
+    So do robust principal directions: they do not adapt to the rows that are scored as much as the sample's own do.
+    """
+    return all(
+        _is_fixed(step) or _is_affine(step) or getattr(step, "keeps_robust_law", False)
+        for step in _flat(space)
+    )
+
+
 def _learning_step(space: Any, *, affine: bool) -> Any:
     """Return the first step that learns from the rows, other than by shifting and scaling if that is `affine`."""
     for step in _flat(space):
@@ -53,6 +64,8 @@ def _learning_step(space: Any, *, affine: bool) -> Any:
 def _scatter_case(scatter: Any, facts: ScatterFacts) -> Case | None:
     if facts.kind == "empirical":
         return "known-location" if facts.assume_centered else "sample"
+    if facts.kind == "spectral" and not facts.regularized:
+        return "sample"
     if isinstance(scatter, FixedScatter) and _covariance_is_given(scatter):
         if scatter.location_is_known:
             return "known"
@@ -72,6 +85,8 @@ def _why_inexact(scatter: Any, facts: ScatterFacts) -> str:
         if not _covariance_is_given(scatter):
             return f"{name} measures Euclidean distances, whose law depends on a covariance that it was not given"
         return f"{name} estimates its location otherwise than by the mean, and {unknown}"
+    if facts.kind == "spectral":
+        return _why_filtered(scatter, name, unknown)
     if facts.robust:
         return (
             f"{name} lets the rows decide which of them count, and {unknown}; it flags too many rows when there "
@@ -82,6 +97,16 @@ def _why_inexact(scatter: Any, facts: ScatterFacts) -> str:
             f"{name} shrinks the covariance, and {unknown}; the more it shrinks, the farther from chi-square"
         )
     return f"of {name}, {unknown}"
+
+
+def _why_filtered(scatter: Any, name: str, unknown: str) -> str:
+    if getattr(scatter, "filter", None) in ("truncate", "inverse"):
+        return (
+            f"{name} keeps the directions in which the rows vary most, which makes training rows nearer and new rows "
+            f"farther than in fixed directions, and {unknown} (the Beta law of training rows is close, and the F law "
+            "of new rows flags too few of them)"
+        )
+    return f"{name} weighs directions by a filter of estimated eigenvalues, and {unknown}"
 
 
 def _flat(step: Any) -> Iterator[Any]:

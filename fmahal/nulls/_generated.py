@@ -186,6 +186,21 @@ def whitener_of(scatter: Any, facts: ScatterFacts) -> Whitener:
     return Whitener.from_covariance(covariance, n_samples=facts.n_samples)
 
 
+def sample_whitener(Z: FloatArray) -> Whitener:
+    """Return a whitener of the sample covariance of rows, on their span and in one unit for all columns.
+
+    For distances that filter its eigenvalues: the generalised inverse of their precision is no law of rows.
+    """
+    centred = Z - Z.mean(axis=0)
+    _, roots, right = np.linalg.svd(centred, full_matrices=False)
+    most = min(len(Z) - 1, Z.shape[1])
+    there = roots[:most] > max(Z.shape) * np.finfo(np.float64).eps * max(
+        roots[0], np.sqrt(len(Z)) * np.linalg.norm(Z.mean(axis=0))
+    )
+    values = roots[:most][there] ** 2 / (len(Z) - 1)
+    return Whitener.from_eigh(values, right[:most][there].T, rtol=0.0)
+
+
 def clean_normal(Z: FloatArray) -> tuple[Whitener, FloatArray]:
     """Return the normal law of the rows that a shrunk robust estimate rests on, in units of their own columns.
 

@@ -18,6 +18,7 @@ with the singular value decomposition :math:`C = U \Lambda^{1/2} V^\top` of the 
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,6 +29,8 @@ from sklearn import covariance as sk
 from .._structures.base import row_blocks
 from ..scatter import OAS, EmpiricalCovariance, LedoitWolf, ScatterFacts, ShrunkCovariance, resolve
 from ..scatter._moments import EPS, WIDE, column_scale, dual_moments, rank_tolerance
+from ..scatter._spectral_loo import leave_one_out as filter_leave_one_out
+from ..scatter.spectral import SpectralFilter
 from ..whitener import Whitener
 from ._cases import exact_case, space_is_fixed, space_keeps_law
 from ._intensity import shrinkage_weights
@@ -38,6 +41,7 @@ EMPIRICAL = (EmpiricalCovariance, sk.EmpiricalCovariance)
 SHRUNK = (ShrunkCovariance, sk.ShrunkCovariance)
 _ADAPTIVE = (LedoitWolf, OAS, sk.LedoitWolf, sk.OAS)
 _OUTWEIGHED = 0.05  # below this share of the sum of squares, what is left of it without a row has lost digits
+_HIDDEN = 1e-8  # below this share, the squares of all other rows are near the rounding of one row's
 _FEW = 4  # rows; of two, the noise that an intensity estimates is nothing but rounding
 _RISKY = 1e-6  # below it, the gap of an unregularised covariance may be nothing but rounding
 _OWN_PART = 1e-9  # share of a row's length from which on it is more than the rounding of what was taken off
@@ -194,7 +198,8 @@ def leave_one_out(estimator: Any, X: Any, d2: Array) -> Array | None:
     ----------
     estimator : fitted scatter or Pipeline that ends in one
         `EmpiricalCovariance`, `ShrunkCovariance`, `LedoitWolf` or `OAS`, ours or scikit-learn's; or a `FixedScatter`
-        with a given covariance and the mean or a given location. Steps before it learn nothing from the rows, or
+        with a given covariance and the mean or a given location; or a `SpectralFilter` with an absolute alpha, or none,
+        and a number of components, or all. Steps before it learn nothing from the rows, or
         only shift and scale columns in front of the sample covariance.
     X : array-like of shape (n, n_features)
         Training rows, as given to `estimator`; at least three.
@@ -222,6 +227,8 @@ def leave_one_out(estimator: Any, X: Any, d2: Array) -> Array | None:
     case, _ = exact_case(estimator, known)
     if case in ("known", "known-covariance"):
         return _known(scatter, X if space is None else space.transform(X), d2, known)
+    if type(scatter) is SpectralFilter:
+        return _filtered(estimator, scatter, X) if space_is_fixed(space) and len(d2) >= _FEW else None
     empirical = type(scatter) in EMPIRICAL
     if not empirical and type(scatter) not in SHRUNK + _ADAPTIVE:
         return None
@@ -242,6 +249,33 @@ def _known(scatter: Any, Z: Any, d2: Array, known: ScatterFacts) -> Array:
     if subspace is not None:
         out[subspace.off_subspace(float_table(Z), scatter.location_)] = np.inf
     return out
+
+
+def _filtered(estimator: Any, scatter: SpectralFilter, X: Any) -> Array | None:
+    """Measure by a spectral filter whose parameters do not change with the rows; None for another.
+
+    A relative alpha, and a share of the variance, are chosen again in a fit without a row.
+    """
+    K = scatter.n_components
+    chosen = K is None if scatter.filter == "truncate" else scatter.alpha_units != "absolute"
+    if scatter.filter == "inverse":
+        chosen = False
+    if chosen or (K is not None and not isinstance(K, Integral)) or scatter._fitted_rows is None:
+        return None
+    n, divisor = scatter.n_samples_, scatter.n_samples_ - scatter.ddof_
+    if divisor < 2:
+        return None
+    size = scatter._training_whitened() ** 2 @ (1.0 / scatter.filter_values_)
+    if n / (n - 1.0) * size.max() > (1.0 - _HIDDEN) * scatter.total_variance_ * divisor:
+        return None  # such a row hides the directions of the others from the fit to all
+    lost = "ignore" if scatter.outside == "ignore" else "inf"
+    d2 = filter_leave_one_out(scatter, lost=lost)
+    # What is left of a leverage near one has lost its digits: a row that outweighs the others, or is alone.
+    full = scatter.n_components_ >= n - 1
+    risky = np.flatnonzero(d2 > n / _RISKY)
+    if 0 < risky.size <= _MOST_REFITS and not full:
+        d2[risky] = [left_out(estimator, X, np.array([i]))[0] for i in risky]
+    return d2
 
 
 def given_amount(scatter: Any) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -46,8 +47,12 @@ def lost_directions(fitted: Any, X: Any, rank: int) -> int:
     A space that chooses its dimension, by a share of the variance, say, has lost nothing while the fit fills it.
     """
     scatter = resolve(fitted)[1]
-    found = scatter_facts(scatter, X).rank
-    return max(min(rank, int(np.size(scatter.location_))) - found, 0)
+    known = scatter_facts(scatter, X)
+    # It keeps a share of what the rows span, or a number of them.
+    if known.kind == "spectral" and known.regularized:
+        K = getattr(scatter, "n_components", None)
+        rank = min(rank, known.n_samples - 1) if isinstance(K, Integral) else 0
+    return max(min(rank, int(np.size(scatter.location_))) - known.rank, 0)
 
 
 def warn_lost(fits: str, lost: int, rank: int) -> None:
@@ -62,8 +67,12 @@ def warn_lost(fits: str, lost: int, rank: int) -> None:
 
 
 def subspace_of(scatter: Any, n: int, rank: int) -> Whitener | None:
-    """Return a whitener that knows the subspace of a fitted scatter, None when that is the whole space."""
-    if rank >= np.size(scatter.location_):
+    """Return a whitener that knows the subspace of a fitted scatter, None when that is the whole space.
+
+    None too for a scatter whose own parameter ``outside="ignore"`` says that its distance is a semi-distance, which
+    does not see what lies off its directions.
+    """
+    if rank >= np.size(scatter.location_) or getattr(scatter, "outside", None) == "ignore":
         return None
     whitener = getattr(scatter, "whitener_", None)
     return whitener if whitener is not None else Whitener.from_covariance(scatter.covariance_, n_samples=n)

@@ -22,7 +22,7 @@ from ..scatter import facts as scatter_facts
 from ..scatter import resolve
 from ..scatter._blas import one_blas_thread
 from ._draws import Draws, generator_key, held_out, resample_counts
-from ._left_out import scatter_distances
+from ._left_out import lost_directions, scatter_distances
 
 _LACKS_RANK = (RankDeficientError, NotPositiveDefiniteError, np.linalg.LinAlgError)
 
@@ -112,7 +112,8 @@ class _Job:
     template: Any
     sampler: Sampler
     key: NDArray[np.uint64]
-    deficit: int  # columns less rank of the fit to all rows
+    rank: int  # of the fit to all rows
+    deficit: int  # columns less rank of it
     most: int  # redrawn resamples after which it is no use
 
 
@@ -175,7 +176,7 @@ def refit_draws(
     template = clone(estimator)
     _cap_jobs(template)
     rank = scatter_facts(scatter, X).rank
-    job = _Job(template, sampler, stream_key(seed), scatter.location_.size - rank, n_resamples)
+    job = _Job(template, sampler, stream_key(seed), rank, scatter.location_.size - rank, n_resamples)
     redrawn = 0
     for draws in _run(job, n_resamples, n_jobs):
         redrawn += draws.redrawn
@@ -221,7 +222,7 @@ def _replicate(job: _Job, replicate: int, attempt: int, out: dict[str, FloatArra
         try:
             estimator.fit(fit.rows)
             _, scatter = resolve(estimator)
-            if scatter.location_.size - scatter_facts(scatter, fit.rows).rank > job.deficit:
+            if _lacks(scatter, fit.rows, job):
                 return False
             for kind, rows, places in fit.measured:
                 d2 = squared_distances(estimator, rows)
@@ -235,6 +236,14 @@ def _replicate(job: _Job, replicate: int, attempt: int, out: dict[str, FloatArra
                 "only. kind='parametric' draws rows without ties."
             ) from error
     return True
+
+
+def _lacks(scatter: Any, rows: Any, job: _Job) -> bool:
+    """Tell whether a fit has less rank than the one to all rows, other than by having fewer rows."""
+    known = scatter_facts(scatter, rows)
+    if known.kind == "spectral" and known.regularized:
+        return lost_directions(scatter, rows, job.rank) > 0
+    return bool(scatter.location_.size - known.rank > job.deficit)
 
 
 def scatter_of(estimator: Any) -> Any:

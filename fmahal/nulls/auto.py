@@ -15,6 +15,7 @@ from ._auto_rules import FEWEST_ROWS, RULES, Case, is_plane
 from ._cases import exact_case
 from .base import BaseNull, training_facts, warn_caller
 from .exact import ChiSquareNull
+from .weighted_chi2 import WeightedChiSquareNull
 
 
 def auto_table() -> list[dict[str, str]]:
@@ -34,7 +35,11 @@ def auto_table() -> list[dict[str, str]]:
     rows = [{"estimator": r.estimator, "condition": r.condition, "law": r.law} for r in RULES]
     return [
         *rows,
-        {"estimator": "anything else", "condition": "", "law": "ChiSquareNull, with a CalibrationWarning"},
+        {
+            "estimator": "anything else",
+            "condition": "",
+            "law": "ChiSquareNull (SpectralFilter: WeightedChiSquareNull), with a CalibrationWarning",
+        },
     ]
 
 
@@ -56,7 +61,8 @@ def select_null(estimator: Any, X: ArrayLike, *, alpha: float = 0.01) -> BaseNul
     null : BaseNull
         By the first line of `auto_table` that applies: an exact law for the sample covariance and for known
         parameters, `RobustNull` for our `MinCovDet`, a parametric bootstrap for other robust scatters, a bootstrap for
-        everything else; `ChiSquareNull` where that would take long.
+        everything else; where that would take long, `WeightedChiSquareNull` for a spectral filter and `ChiSquareNull`
+        for others.
 
     Warns
     -----
@@ -84,13 +90,21 @@ def select_null(estimator: Any, X: ArrayLike, *, alpha: float = 0.01) -> BaseNul
         if rule.applies(case):
             return rule.null(case)
     warn_caller(_approximate(case), CalibrationWarning)
-    return ChiSquareNull()
+    return WeightedChiSquareNull() if _has_weights(case) else ChiSquareNull()
+
+
+def _has_weights(case: Case) -> bool:
+    return getattr(case.scatter, "null_weights_", None) is not None
 
 
 def _approximate(case: Case) -> str:
     """Return why chi-square, what it means, and the ways out."""
     n, rank, few = case.facts.n_samples, case.facts.rank, ""
-    if n < 5 * rank:
+    weighted = _has_weights(case)
+    law, name = f"chi-square law with df = {rank}", "'chi2'"
+    if weighted:
+        law, name = "law of weighted sums of chi-square variables", "WeightedChiSquareNull()"
+    if n < 5 * rank and not weighted:
         few = " With so few rows for so many columns they say nothing: " + (
             "most rows that the estimate does not rest on are flagged, clean ones too, and so may be most new rows."
             if case.facts.robust
@@ -107,9 +121,9 @@ def _approximate(case: Case) -> str:
         )
     instead = ", or use EmpiricalCovariance, which is not robust but whose p-values are exact for normal rows"
     return (
-        f"The p-values are approximate: {case.why}. They come from the chi-square law with df = {rank}, the law "
+        f"The p-values are approximate: {case.why}. They come from the {law}, the law "
         f"of normal rows when location and covariance are known.{few}{ways} Read them as a "
-        f"ranking{instead if n > rank + 1 else ''}. null='chi2' accepts the approximation and "
+        f"ranking{instead if n > rank + 1 else ''}. null={name} accepts the approximation and "
         "silences this warning."
     )
 

@@ -14,8 +14,9 @@ from .._random import as_seed_sequence
 from .._registry import nulls
 from .._typing import ArrayLike, FloatArray, RandomState
 from ..exceptions import CalibrationWarning
-from ._bootstrap_checks import as_bytes, check_numbers, largest, one_of, too_rare, warn_left
+from ._bootstrap_checks import as_bytes, check_numbers, check_tail, largest, one_of, too_rare, warn_left
 from ._bootstrap_plan import Choice, Plan, make_plan
+from ._continued_law import ContinuedLaw, parametric_law
 from ._empirical_law import EmpiricalLaw, Pool
 from ._maximum_law import MaximumLaw
 from ._numbers import checked_level
@@ -85,9 +86,11 @@ class BootstrapNull(BaseNull):
         Share of rows that a replicate leaves out, above 0 and at most 0.5, for the kinds "nonparametric" and "wild".
         None: resamples with replacement, and the rows that one misses are the new ones; for affine equivariant
         estimators (see Notes).
-    tail : {None, "gpd"}, default=None
+    tail : {None, "gpd", "normal"}, default=None
         Whether p-values beyond the largest reference distance follow a generalised Pareto law, fitted to the upper
-        tenth, and do not stop at 1 / (M + 1).
+        tenth, and do not stop at 1 / (M + 1). "normal": from the distance on that is exceeded with probability
+        2.5 / n, where few rows are left to resample, the law of new rows has the shape of the parametric one, scaled to
+        meet it there, by 3000 / n more replicates, between 10 and 100; for kinds that resample, and single rows.
     refit : {"fast", "full"}, default="fast"
         For ``kind="nonparametric"``, "fast" refits `EmpiricalCovariance`, `LedoitWolf`, `OAS`, `ShrunkCovariance`
         (scikit-learn's too) and `QIS` from weighted sums, many resamples in one matrix product; and `MinCovDet` by one
@@ -118,7 +121,7 @@ class BootstrapNull(BaseNull):
         Training rows that the replicates know of: all of them, or those that a robust estimate rests on.
     n_redrawn_ : int
         Resamples that lacked the rank of all rows and were drawn again.
-    engine_ : {"moments", "gram", "fast-robust", "refit"}
+    engine_ : {"moments", "gram", "fast-robust", "spectral", "refit"}
         How the replicates were fitted: from weighted sums; the same for more columns than rows, from inner products of
         rows; by the fast robust bootstrap; or by a clone each.
     familywise_ : bool
@@ -216,7 +219,7 @@ class BootstrapNull(BaseNull):
         kind: Literal["nonparametric", "smoothed", "parametric", "elliptical", "wild"] = "nonparametric",
         statistic: Literal["point", "max"] = "point",
         holdout: float | None = 0.1,
-        tail: Literal["gpd"] | None = None,
+        tail: Literal["gpd", "normal"] | None = None,
         refit: Literal["fast", "full"] = "fast",
         max_memory: str | int = "256MB",
         n_jobs: int | None = None,
@@ -257,7 +260,11 @@ class BootstrapNull(BaseNull):
         plan = make_plan(estimator, X, self._choice())
         if plan.n_left:
             warn_left(plan.n_train, plan.n_left, type(scatter_of(estimator)).__name__)
-        train, new, redrawn = self._pooled(plan)
+        seed = as_seed_sequence(self.random_state)
+        train, pooled, redrawn = self._pooled(plan, seed)
+        new: Any = pooled
+        if self.tail == "normal":
+            new = ContinuedLaw(pooled, parametric_law(estimator, X, self._choice(), seed), plan.n_train)
         if redrawn > _OFTEN * self.n_resamples:
             warn_caller(
                 f"{redrawn} resamples for {self.n_resamples} replicates lacked the rank of all rows and were drawn "
@@ -327,7 +334,8 @@ class BootstrapNull(BaseNull):
         """
         check_is_fitted(self, "new_dist_")
         level = checked_level(level)
-        if self.kind != "parametric" and self.statistic == "point" and too_rare(level, self.n_rows_):
+        resampled = self.kind != "parametric" and self.tail != "normal" and self.statistic == "point"
+        if resampled and too_rare(level, self.n_rows_):
             warn_caller(
                 f"The level {level:.3g} is too small for a law of {self.n_rows_} rows, whatever the number of "
                 f"replicates: about one new row in {self.n_rows_ + 1} lies beyond all of them, and so many are flagged "
@@ -357,10 +365,13 @@ class BootstrapNull(BaseNull):
             return None
         return math.ceil((1 / inner - 1) / (law.size / self.n_resamples) * (1 - 1e-12))
 
-    def _pooled(self, plan: Plan) -> tuple[EmpiricalLaw | MaximumLaw, EmpiricalLaw | MaximumLaw, int]:
-        pools = (Pool(self.tail), Pool(self.tail))
+    def _pooled(
+        self, plan: Plan, seed: np.random.SeedSequence
+    ) -> tuple[EmpiricalLaw | MaximumLaw, EmpiricalLaw | MaximumLaw, int]:
+        pool_tail = None if self.tail == "normal" else self.tail
+        pools = (Pool(pool_tail), Pool(pool_tail))
         done = redrawn = 0
-        for train, new, again in plan.references(as_seed_sequence(self.random_state)):
+        for train, new, again in plan.references(seed):
             for pool, block in zip(pools, (train, new)):
                 pool.add(largest(block) if self.statistic == "max" else block)
             before, done, redrawn = done, done + len(new), redrawn + again
@@ -378,7 +389,7 @@ class BootstrapNull(BaseNull):
         check_numbers(self.n_resamples, self.holdout, self.n_jobs, self.callback)
         one_of("kind", self.kind, _KINDS)
         one_of("statistic", self.statistic, ("point", "max"))
-        one_of("tail", self.tail, (None, "gpd"))
+        check_tail(self.tail, self.kind, self.statistic)
         one_of("refit", self.refit, ("fast", "full"))
         holdout = None if self.holdout is None else float(self.holdout)
         return Choice(

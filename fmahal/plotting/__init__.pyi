@@ -1,3 +1,5 @@
 from ._distance_distance import DistanceDistanceDisplay as DistanceDistanceDisplay
+from ._eigenfunctions import EigenfunctionDisplay as EigenfunctionDisplay
 from ._ellipse import ToleranceEllipseDisplay as ToleranceEllipseDisplay
+from ._functional_outlier import FunctionalOutlierDisplay as FunctionalOutlierDisplay
 from ._qq import DistanceQQDisplay as DistanceQQDisplay

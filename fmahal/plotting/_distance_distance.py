@@ -8,7 +8,7 @@ import numpy as np
 
 from .._typing import ArrayLike, FloatArray
 from . import _style
-from ._rows import classical_reference, feature_coordinates, judge, row_labels, top_flagged
+from ._rows import judge, reference_of, row_labels, top_flagged
 
 
 class DistanceDistanceDisplay:
@@ -107,10 +107,13 @@ class DistanceDistanceDisplay:
         ----------
         detector : MahalanobisDetector or Pipeline that ends in one
             Fitted.
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, n_features), or curves
             Rows: those of the training set or new ones.
-        reference : scatter, default=None
-            None is `EmpiricalCovariance`. An unfitted one is fitted to `X`, a fitted one is used as it is.
+        reference : scatter, Pipeline or detector, default=None
+            What the distances are compared with. A scatter works on the coordinates that the detector's scatter sees, a
+            pipeline or a second detector on `X`, with its own law. An unfitted one is fitted to `X`, a fitted one is
+            used as it is. None is `EmpiricalCovariance`, and for curves `SpectralFilter` on their space, which is not
+            robust.
         alpha : float, default=None
             Level of both cutoffs; None takes the detector's.
         row_names : sequence of n_samples names, default=None
@@ -138,15 +141,15 @@ class DistanceDistanceDisplay:
         O(n p^2 + p^3) time for the classical fit.
         """
         _style.require_matplotlib(f"{cls.__name__}.from_estimator")
+        from ..scatter import resolve
+
         rows = judge(detector, X, alpha)
-        Z, scatter, _ = feature_coordinates(rows.detector, rows.X)
-        fitted, reference_d2, law = classical_reference(Z, reference, rows.level)
+        other = reference_of(rows, reference)
         d2, _, cutoff = rows.common
         return cls.from_distances(
-            reference_d2, d2, flagged=rows.flagged, reference_cutoff=float(np.median(law.isf(rows.level))),
-            cutoff=cutoff, alpha=rows.alpha, reference_name=type(fitted).__name__,
-            name=type(scatter).__name__, row_names=row_labels(X, d2.size, row_names), n_labels=n_labels,
-            scale=scale, ax=ax,
+            other.d2, d2, flagged=rows.flagged, reference_cutoff=other.cutoff, cutoff=cutoff, alpha=rows.alpha,
+            reference_name=other.name, name=type(resolve(rows.detector.estimator_)[1]).__name__,
+            row_names=row_labels(X, d2.size, row_names), n_labels=n_labels, scale=scale, ax=ax,
         )  # fmt: skip
 
     @classmethod

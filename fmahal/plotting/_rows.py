@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy import stats
+from sklearn.base import clone
 
 from .._typing import FloatArray
 from ..exceptions import FmahalWarning
@@ -143,7 +145,8 @@ def _were_fitted(detector: Any, X: Any) -> bool:
 
 def leaves_one_out(null: Any) -> bool:
     """Tell whether a fitted null measures each training row from a fit without it."""
-    return hasattr(null, "train_d2_") and any(kind.__name__ == "ConformalNull" for kind in type(null).__mro__)
+    names = {kind.__name__ for kind in type(null).__mro__}
+    return hasattr(null, "train_d2_") and bool(names & {"ConformalNull", "RobustSpectralNull"})
 
 
 def _own_distances(detector: Any, X: Any) -> FloatArray:
@@ -265,6 +268,62 @@ def top_flagged(d2: FloatArray, flagged: np.ndarray, k: int) -> np.ndarray:
     return where[np.argsort(-d2[where], kind="stable")][:k]
 
 
+@dataclass(frozen=True)
+class Reference:
+    """Squared distances of a second scatter or detector, its name and its cutoff (None where its law is not known)."""
+
+    name: str
+    d2: FloatArray
+    cutoff: float | None
+
+
+def reference_of(rows: JudgedRows, reference: Any = None) -> Reference:
+    """Return what a second scatter, pipeline or detector says of the rows.
+
+    Parameters
+    ----------
+    rows : JudgedRows
+        What the detector says of them.
+    reference : scatter, Pipeline or detector, default=None
+        Fitted ones are used as they are, others are fitted to the rows. A scatter sees them in the coordinates of the
+        detector's scatter, a pipeline or detector as they are. None: `EmpiricalCovariance`; for curves `SpectralFilter`
+        on their space.
+    """
+    from ..scatter import SpectralFilter, resolve
+    from ._curves import curve_space
+
+    if hasattr(reference, "pvalues") and hasattr(reference, "simultaneous"):
+        return _other_detector(rows, reference)
+    space, scatter = (None, reference) if reference is None else resolve(reference)
+    X, exact = rows.X, True
+    if space is not None:
+        X = space.transform(X) if hasattr(scatter, "location_") else clone(space).fit_transform(X)
+    elif reference is None and (own := curve_space(rows.detector.estimator_)) is not None:
+        X, scatter, exact = own.transform(X), SpectralFilter(), False
+    else:
+        X = feature_coordinates(rows.detector, X)[0]
+    fitted, d2, law = classical_reference(X, scatter, rows.level)
+    if not exact and isinstance(
+        getattr(law, "dist", None), type(stats.chi2)
+    ):  # stands for a law that is not known: here a wrong one
+        return Reference(type(fitted).__name__, d2, None)
+    cutoff = float(np.median(law.isf(rows.level)))
+    return Reference(type(fitted).__name__, d2, cutoff)
+
+
+def _other_detector(rows: JudgedRows, reference: Any) -> Reference:
+    """Return what a second detector says, on a scale that all rows share."""
+    if not hasattr(reference, "null_"):
+        reference = clone(reference).fit(rows.X)
+    judged = judge(reference, rows.X, None if reference.alpha == rows.alpha else rows.alpha)
+    d2, _, cutoff = judged.common
+    from ..scatter import resolve
+
+    return Reference(
+        type(resolve(reference.estimator_)[1]).__name__, d2, cutoff if np.isfinite(cutoff) else None
+    )
+
+
 def classical_reference(X: FloatArray, reference: Any, level: float) -> tuple[Any, FloatArray, Any]:
     """Return the fitted reference scatter, its squared distances of `X`, and their null law.
 
@@ -281,7 +340,7 @@ def classical_reference(X: FloatArray, reference: Any, level: float) -> tuple[An
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FmahalWarning)  # the detector has said what there is to say on X
         if not fitted:
-            reference = reference.fit(X)
+            reference = clone(reference).fit(X)
             _check_distances_differ(reference, X)
         d2 = np.asarray(reference.mahalanobis(X), dtype=float)
         null = select_null(reference, X)

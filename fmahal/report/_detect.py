@@ -11,7 +11,7 @@ import numpy as np
 from .._typing import ArrayLike, FloatArray
 from ..exceptions import AmbiguousFitWarning, ExactFitWarning, FmahalWarning
 from ..plotting._rows import JudgedRows, contributions, judge, row_labels, scatter_facts
-from . import _figures, _fit, _law
+from . import _curves, _figures, _fit, _law
 from ._page import facts_of, number, percent, plural, render, require_jinja2, short
 from ._words import describe_law, error_words, limits_of, meaning_of, misfit_of, unknown_chance, verdict_of
 
@@ -45,6 +45,8 @@ def detect_report(
     extra: Mapping[str, Any] | None = None,
     known_outliers: ArrayLike | None = None,
     warnings: Sequence[Any] = (),
+    tick_labels: Sequence[str] | None = None,
+    component_names: Sequence[str] | None = None,
 ) -> str:
     """Return one self-contained HTML page about a fitted detector and its rows.
 
@@ -52,8 +54,10 @@ def detect_report(
     ----------
     detector : MahalanobisDetector or Pipeline that ends in one
         Fitted.
-    X : array-like of shape (n_samples, n_features)
-        The training rows (recognised by their distances and judged by the law of training rows) or new ones.
+    X : array-like of shape (n_samples, n_features), or curves
+        The training rows (recognised by their distances and judged by the law of training rows) or new ones. Curves
+        when the estimator starts with a space of curves: the page then shows them, their eigenfunctions, and where
+        along their domain the outliers are outlying.
     title : str
         Heading of the page.
     feature_names : sequence of str, default=None
@@ -75,6 +79,10 @@ def detect_report(
     warnings : sequence of str or Warning, default=()
         What was warned about on the way. That a law is only approximate, exact fits and competing fits are found
         again and need not be passed; what a law by resampling warned about in its fit is not.
+    tick_labels : sequence of str, default=None
+        Of curves, names of the grid points, for example months.
+    component_names : sequence of str, default=None
+        Of vector-valued curves, names of the components.
 
     Returns
     -------
@@ -112,28 +120,67 @@ def detect_report(
     n = rows.d2.size
     known = _known(known_outliers, n)
     names = row_labels(X, n, row_names)
-    ranked = _ranked(rows, _column_names(rows, feature_names), names, top, known)
-    n_flagged = int(rows.flagged.sum())
+    columns = _column_names(rows, feature_names)
+    curves = _curves.are_curves(rows.detector)
+    ranked = _ranked(rows, columns, names, top, known, with_parts=not curves)
+    content = {
+        "verdict": verdict_of(rows, known),
+        "tiles": _tiles(rows),
+        "notices": _fit_notices(rows, columns, names, call) + _notices(rows, warnings, call),
+        "ranked": ranked,
+        "ranked_title": "Ranked outliers" if rows.flagged.any() else "Farthest rows",
+        "ranked_hint": _ranked_hint(rows, len(ranked)) + _numbering(names),
+        "figures_hint": _figures.hint(rows),
+        "figures": _figures.figures(rows, names, feature_names),
+        "meaning": meaning_of(rows),
+        "limits": limits_of(rows),
+        "facts": _setup(rows) + facts_of(extra),
+    }
+    if curves:
+        content |= _of_curves(
+            rows, names, content, {"tick_labels": tick_labels, "component_names": component_names}
+        )
+    widths = [len(part["name"]) for row in ranked for part in row["parts"]]
     return render(
-        "detect.html.j2",
-        title=title,
-        source=source,
-        call=call,
-        verdict=verdict_of(rows, known),
-        tiles=_tiles(rows),
-        notices=_fit_notices(rows, _column_names(rows, feature_names), names, call)
-        + _notices(rows, warnings, call),
-        ranked=ranked,
-        name_width=max(5, min(20, max(len(part["name"]) for row in ranked for part in row["parts"]))),
-        ranked_title="Ranked outliers" if n_flagged else "Farthest rows",
-        ranked_hint=_ranked_hint(rows, len(ranked)) + _numbering(names),
-        figures_hint=_figures.hint(rows),
-        figures=_figures.figures(rows, names, feature_names),
-        meaning=meaning_of(rows),
-        limits=limits_of(rows),
-        facts=_setup(rows) + facts_of(extra),
-        references=_REFERENCES,
-    )
+        "detect.html.j2", title=title, source=source, call=call, references=_REFERENCES,
+        name_width=max(5, min(20, max(widths, default=5))),
+        **({"curves": [], "row_word": "Row"} | content),
+    )  # fmt: skip
+
+
+def _of_curves(
+    rows: JudgedRows, names: list[str], content: dict[str, Any], words: dict[str, Any]
+) -> dict[str, Any]:
+    """Return what differs on a page about curves: their plots, where they are outlying, and the words."""
+    say = _curves.in_words_of_curves
+    order = np.array([row["position"] for row in content["ranked"]], dtype=int)
+    for row, cause in zip(content["ranked"], _curves.causes(rows, order, **words)):
+        row["cause"] = cause
+    tiles = [tile | {"label": say(tile["label"]), "unit": say(tile["unit"])} for tile in content["tiles"]]
+    tiles[2]["unit"] = _curves.size(rows.detector)
+    figures = [figure | {"caption": say(figure["caption"])} for figure in content["figures"]]
+    hint = content["ranked_hint"].split(", each with")[0]
+    return {
+        "curves": _curves.figures(rows, names, words),
+        "row_word": "Curve",
+        "verdict": say(content["verdict"]),
+        "tiles": tiles,
+        "notices": [say(text) for text in content["notices"]],
+        "ranked_title": say(content["ranked_title"]),
+        "ranked_hint": f"{say(hint)}, each with its contributions along the domain, on a scale of its own, and the "
+        f"shortest stretch with half of the squared distance.{say(_numbering(names))}",
+        "figures_hint": say(content["figures_hint"]),
+        "figures": figures,
+        "meaning": _curves.meaning(content["meaning"]),
+        "limits": _curves.limits(content["limits"]),
+        "facts": [
+            (
+                say(name),
+                _curves.estimator_words(rows.detector.estimator_) if name == "Estimator" else say(text),
+            )
+            for name, text in content["facts"]
+        ],
+    }
 
 
 def _known(mask: ArrayLike | None, n: int) -> np.ndarray | None:
@@ -159,7 +206,7 @@ def _column_names(rows: JudgedRows, given: Sequence[str] | None) -> list[str]:
 
 
 def _tiles(rows: JudgedRows) -> list[dict[str, Any]]:
-    n, p = rows.d2.size, rows.detector.n_features_in_
+    n, p = rows.d2.size, getattr(rows.detector, "n_features_in_", rows.detector.contribution_names_.size)
     k = int(rows.flagged.sum())
     expected = n * rows.level
     cutoff = rows.common[2]
@@ -213,12 +260,18 @@ def _ranked_hint(rows: JudgedRows, shown: int) -> str:
 
 
 def _ranked(
-    rows: JudgedRows, columns: list[str], names: list[str], top: int, known: np.ndarray | None
+    rows: JudgedRows,
+    columns: list[str],
+    names: list[str],
+    top: int,
+    known: np.ndarray | None,
+    *,
+    with_parts: bool = True,
 ) -> list[dict[str, Any]]:
     """Return the rows of the table, smallest p-value first, equal p-values by distance."""
     shown = min(top, max(int(rows.flagged.sum()) + _BEYOND, 5))
     order = np.lexsort((-rows.d2, rows.pvalues))[:shown]
-    parts = _contributions(rows, order)
+    parts = _contributions(rows, order) if with_parts else None
     off = _law.off_subspace(rows.detector, rows.d2, rows.pvalues, rows.law)
     bounded = _law.is_bounded(rows.law, rows.d2)
     shared, law, _ = rows.common

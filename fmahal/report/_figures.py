@@ -10,6 +10,7 @@ import numpy as np
 from ..plotting import DistanceDistanceDisplay, DistanceQQDisplay, ToleranceEllipseDisplay
 from ..plotting._rows import JudgedRows, classical_reference, feature_coordinates, scatter_facts
 from ..plotting._svg import inline_svg
+from ._curves import are_curves
 from ._fit import fitted_scatter
 from ._words import ranks_the_rows
 
@@ -24,6 +25,10 @@ _QQ_RANKS = (
 _DD = (
     "Distances, not squared. Rows high above the line look harmless to the classical scatter and far out to the "
     "detector's: outliers that hide each other."
+)
+_DD_CURVES = (
+    "Distances, not squared. The classical distances are those of a spectral filter, which uses every row. Rows far up "
+    "but not far right look harmless to it: outliers that hide each other."
 )
 _ELLIPSE = "Rows outside the solid ellipse are flagged."
 _BOTH = " The dashed one is that of the classical scatter."
@@ -61,12 +66,16 @@ def hint(rows: JudgedRows) -> str:
 
 def _has_classical(rows: JudgedRows) -> bool:
     """Tell whether classical distances of these rows differ."""
+    if are_curves(rows.detector):
+        return True  # those of a spectral filter, which is regularised
     return rows.d2.size > rows.detector.contribution_names_.size + 1
 
 
 def _is_classical(rows: JudgedRows) -> bool:
     """Tell whether the detector's scatter is the classical one, ours or scikit-learn's."""
-    return scatter_facts(rows.detector).kind == "empirical"
+    kinds = ("empirical", "spectral") if are_curves(rows.detector) else ("empirical",)
+    facts = scatter_facts(rows.detector)
+    return facts.kind in kinds and not facts.robust
 
 
 def figures(rows: JudgedRows, names: list[str], feature_names: Sequence[str] | None) -> list[dict[str, Any]]:
@@ -83,7 +92,7 @@ def figures(rows: JudgedRows, names: list[str], feature_names: Sequence[str] | N
     if _has_classical(rows) and not classical:
         drawn.append(
             _figure(
-                "dd", "Classical and detector's distances", _DD,
+                "dd", "Classical and detector's distances", _DD_CURVES if are_curves(detector) else _DD,
                 lambda ax: DistanceDistanceDisplay.from_estimator(detector, X, ax=ax, **common),
             )
         )  # fmt: skip
@@ -96,7 +105,8 @@ def figures(rows: JudgedRows, names: list[str], feature_names: Sequence[str] | N
         drawn.append(
             _figure("rival", "The two fits that compete", _RIVAL, lambda ax: _rivals(ax, rows, rival, names))
         )
-    if detector.contribution_names_.size == 2 and _has_classical(rows) and np.isfinite(rows.common[2]):
+    two = detector.contribution_names_.size == 2 and not are_curves(detector)
+    if two and _has_classical(rows) and np.isfinite(rows.common[2]):
         drawn.append(
             _figure(
                 "ellipse", "Tolerance ellipse", _ELLIPSE + ("" if classical else _BOTH),

@@ -22,6 +22,7 @@ _NULL_NAMES = {
     "ConformalNull": "conformal law",
     "EmpiricalNull": "empirical law",
     "WeightedChiSquareNull": "weighted chi-square law",
+    "RobustSpectralNull": "simulated law",
 }
 
 
@@ -110,6 +111,8 @@ def error_source(null: Any) -> str | None:
     Of a bootstrap it is what the finite number of replicates adds, whatever the number of rows; of ranks among rows it
     is how much the cutoff would differ with other rows of the same kind.
     """
+    if is_a(null, "RobustSpectralNull"):
+        return "replicates"  # simulated samples
     if not is_resampled(null):
         return None
     return "replicates" if is_a(null, "BootstrapNull") else "rows"
@@ -139,8 +142,10 @@ def too_few(null: Any, law: Any, level: float, setting: Callable[[str, Any], str
         return None
     inner = float(law.base_level(level)) if hasattr(law, "base_level") else level
     needed = math.ceil(1 / inner * (1 - 1e-12)) - (not getattr(law, "itself", False))
-    if is_a(null, "BootstrapNull"):
-        remedy = f"use {setting('n_resamples', math.ceil(needed * null.n_resamples / have))}"
+    size = {"BootstrapNull": "n_resamples", "RobustSpectralNull": "n_samples"}
+    simulated = next((name for kind, name in size.items() if is_a(null, kind)), None)
+    if simulated:
+        remedy = f"use {setting(simulated, math.ceil(needed * getattr(null, simulated) / have))}"
         if null.tail is None:
             remedy += f" or {setting('tail', 'gpd')}, which extends the law beyond them"
     elif getattr(law, "itself", False) or not is_a(null, "ConformalNull"):

@@ -18,7 +18,10 @@ from .ogk import OGK
 from .qis import QIS
 from .robust_location import robust_location
 from .robust_scale import robust_scale
+from .robust_spectral import RobustSpectralFilter
 from .shrinkage import OAS, LedoitWolf, ShrunkCovariance
+from .spectral import SpectralFilter
+from .spectral_cv import SpectralFilterCV
 from .wrapped import WrappedCovariance
 
 __all__ = [
@@ -33,8 +36,11 @@ __all__ = [
     "MinCovDet",
     "ModifiedCholesky",
     "ModifiedCholeskyCV",
+    "RobustSpectralFilter",
     "ScatterFacts",
     "ShrunkCovariance",
+    "SpectralFilter",
+    "SpectralFilterCV",
     "WrappedCovariance",
     "facts",
     "mcd_subset_size",

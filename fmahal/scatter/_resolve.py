@@ -7,13 +7,21 @@ from typing import Any
 from sklearn.pipeline import Pipeline
 
 
+def as_pipeline(estimator: Any) -> Any:
+    """Return the pipeline that a named shortcut stands for, and anything else as it is."""
+    if hasattr(estimator, "as_pipeline") and not isinstance(estimator, type):
+        return estimator.as_pipeline()
+    return estimator
+
+
 def resolve(estimator: Any) -> tuple[Pipeline | None, Any]:
     """Return the transformers before the scatter, and the scatter.
 
     Parameters
     ----------
     estimator : scatter or Pipeline
-        A scatter estimator, ours or scikit-learn's, or a pipeline that ends in one; fitted or not.
+        A scatter estimator, ours or scikit-learn's, a pipeline that ends in one, or an object with `as_pipeline`, a
+        named shortcut for one; fitted or not. An unfitted shortcut makes a new pipeline at each call.
 
     Returns
     -------
@@ -42,7 +50,10 @@ def resolve(estimator: Any) -> tuple[Pipeline | None, Any]:
     """
     steps: list[tuple[str, Any]] = []
     scatter = estimator
-    while isinstance(scatter, Pipeline):
+    while True:
+        scatter = as_pipeline(scatter)
+        if not isinstance(scatter, Pipeline):
+            break
         steps += scatter.steps[:-1]
         scatter = scatter.steps[-1][1]
     if not hasattr(scatter, "get_precision"):

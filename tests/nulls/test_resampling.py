@@ -727,7 +727,7 @@ def test_training_rows_of_more_columns_than_rows_are_not_all_flagged(scatter):
         ({"n_resamples": True}, "n_resamples must be"),
         ({"kind": "pairs"}, "kind must be one of 'nonparametric', 'smoothed'"),
         ({"statistic": "mean"}, "statistic must be one of 'point', 'max'"),
-        ({"tail": "normal"}, "tail must be one of None, 'gpd'"),
+        ({"tail": "pareto"}, "tail must be one of None, 'gpd', 'normal'"),
         ({"refit": "slow"}, "refit must be one of 'fast', 'full'"),
         ({"holdout": 0.0}, "holdout must be a share"),
         ({"holdout": 0.6}, "holdout must be a share"),

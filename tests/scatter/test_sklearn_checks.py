@@ -15,6 +15,7 @@ from fmahal.scatter import (
     ModifiedCholesky,
     ModifiedCholeskyCV,
     ShrunkCovariance,
+    SpectralFilter,
     WrappedCovariance,
 )
 
@@ -42,6 +43,10 @@ SCATTERS = [
     OGK(scale="qn"),
     WrappedCovariance(),
     MRCD(),
+    SpectralFilter(),
+    SpectralFilter("truncate"),
+    SpectralFilter("ridge", n_components=1),
+    SpectralFilter("inverse", outside="inf"),
 ]
 
 

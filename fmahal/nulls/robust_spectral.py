@@ -1,0 +1,195 @@
+"""The law of distances from a robust spectral filter: simulated, and studentised by the bulk of the rows."""
+
+from __future__ import annotations
+
+import warnings
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from scipy import special
+from sklearn.base import clone
+
+from .._random import as_seed_sequence
+from .._registry import nulls
+from .._typing import ArrayLike, FloatArray, RandomState
+from ..exceptions import FmahalWarning
+from ..scatter import resolve
+from ..scatter._blas import one_blas_thread
+from ..scatter._robust_spectral import coordinates
+from ..scatter.robust_spectral import RobustSpectralFilter
+from ._empirical_law import EmpiricalLaw
+from .base import BaseNull, check_distances
+
+_BULK = 2.0  # standard deviations above the centre up to which cube roots count as the bulk
+_INSIDE = float(special.ndtr(_BULK))
+_MEAN = float(np.exp(-0.5 * _BULK**2) / np.sqrt(2.0 * np.pi)) / _INSIDE  # by which cutting lowers the mean
+_SPREAD = float(np.sqrt(1.0 - _BULK * _MEAN - _MEAN**2))  # to which it lowers the standard deviation
+_MOST_STEPS = 100
+_EPS = float(np.finfo(np.float64).eps)
+
+
+def _applies(scatter: str, n: int, p: int) -> str | None:
+    return None if scatter == "robust-spectral" else "is the law of robust-spectral"
+
+
+@nulls.register(
+    "robust-spectral",
+    "Law of the robust spectral filter, simulated",
+    order=35,
+    applies=_applies,
+    cost=lambda n, p: 20,
+)
+class RobustSpectralNull(BaseNull):
+    r"""Simulated law of the distances of a `RobustSpectralFilter`, studentised by the bulk of the rows.
+
+    .. math:: t(x) = \frac{d^{2/3}(x) - m}{s}, \qquad p(x) = \frac{1 + \#\{t^*_i \ge t(x)\}}{M + 1}
+
+    with centre m and scale s of the bulk of :math:`d^{2/3}` over the training rows, and M values :math:`t^*` of
+    simulated samples, each with its own fit, m and s.
+
+    Parameters
+    ----------
+    n_samples : int, default=20
+        Simulated samples, each of as many rows as were trained on, and as many fresh ones.
+    tail : {None, "gpd"}, default=None
+        Whether p-values go on beyond the largest reference, by a generalised Pareto law.
+    random_state : int, RandomState, Generator or None, default=0
+        Stream of the simulation.
+
+    Attributes
+    ----------
+    train_d2_ : ndarray of shape (n_samples,)
+        Squared distances of the training rows, each from a fit without it: of rows that were kept by the closed form,
+        with `alpha_` as it is; the others had no part in the fit.
+    train_dist_, new_dist_ : EmpiricalLaw
+        Their law, and that of new rows.
+    centre_, spread_ : float
+        m and s, in the unit of cube roots of squared distances.
+
+    Raises
+    ------
+    ValueError
+        When the estimator does not end in a `RobustSpectralFilter`, and for parameters out of their range.
+
+    Notes
+    -----
+    Samples are normal with the mean and the covariance of the kept rows: neither shrunk, which makes distances of
+    simulated rows too large, nor filtered. Whether a row is kept makes its distance smaller, and how many clean rows
+    are kept depends on how many outliers there are; distances from fits without the row do not have that jump. Cube
+    roots of sums of squares are close to normal [1]_: their bulk, up to two standard deviations above the
+    centre, tells both parameters of the normal law cut there, hardly touched by outliers, so that rows of lighter
+    or heavier tails than the normal are judged by a scale of their own. What is left, the law of the tail and the
+    error of m and s, comes from the simulation.
+
+    `n_samples` fits, in at most as many dimensions as rows were kept.
+
+    References
+    ----------
+    .. [1] Wilson, E. B. and Hilferty, M. M. (1931). The distribution of chi-square. Proceedings of the National
+       Academy of Sciences 17, 684-688. DOI 10.1073/pnas.17.12.684
+
+    Examples
+    --------
+    >>> from fmahal.datasets import make_outlying_curves
+    >>> from fmahal.nulls.robust_spectral import RobustSpectralNull
+    >>> from fmahal.scatter.robust_spectral import RobustSpectralFilter
+    >>> curves = make_outlying_curves("shape", 60, 20, random_state=0)
+    >>> scatter = RobustSpectralFilter().fit(curves.data)
+    >>> null = RobustSpectralNull().fit(scatter, curves.data, scatter.d2_)
+    >>> flagged = null.train_dist_.sf(null.train_d2_) <= 0.01
+    >>> bool(flagged[curves.outliers].all())
+    True
+    """
+
+    train_d2_: FloatArray
+    train_dist_: EmpiricalLaw
+    new_dist_: EmpiricalLaw
+    centre_: float
+    spread_: float
+
+    def __init__(self, n_samples: int = 20, *, tail: str | None = None, random_state: RandomState = 0):
+        self.n_samples = n_samples
+        self.tail = tail
+        self.random_state = random_state
+
+    def fit(self, estimator: Any, X: ArrayLike, d2: FloatArray) -> RobustSpectralNull:
+        """Simulate the law.
+
+        Parameters
+        ----------
+        estimator : fitted RobustSpectralFilter, or Pipeline that ends in one
+            The estimator that gave the distances. Steps before it are not refitted.
+        X : array-like of shape (n_samples, n_features)
+            The training rows, as they were given to `estimator`.
+        d2 : ndarray of shape (n_samples,)
+            Their squared distances.
+
+        Returns
+        -------
+        self : RobustSpectralNull
+            The fitted law.
+        """
+        count = self.n_samples
+        if not isinstance(count, Integral) or isinstance(count, bool | np.bool_) or count < 1:
+            raise ValueError(f"n_samples must be a whole number of at least 1, got {count!r}.")
+        space, scatter = resolve(estimator)
+        if not is_robust_spectral(scatter):
+            raise ValueError(
+                f"RobustSpectralNull is the law of RobustSpectralFilter, not of {type(scatter).__name__}. "
+                'null="auto" finds the law of an estimator.'
+            )
+        d2 = check_distances(d2, scatter.n_samples_)
+        Z = np.asarray(X if space is None else space.transform(X), dtype=np.float64)
+        own = left_out(scatter, d2)
+        centre, spread = bulk(own)
+        train, new = self._simulated(scatter, Z[scatter.support_])
+        self.train_d2_, self.centre_, self.spread_ = own, centre, spread
+        self.train_dist_, self.new_dist_ = (
+            EmpiricalLaw(np.maximum(centre + spread * t, 0.0) ** 3, tail=self.tail) for t in (train, new)
+        )
+        return self
+
+    def _simulated(self, scatter: Any, kept: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return studentised cube roots of training and of fresh rows, a sample a row."""
+        n, kept = scatter.n_samples_, coordinates(kept)
+        deviations = np.linalg.svd(kept, compute_uv=False) / np.sqrt(len(kept) - 1)
+        seeds = as_seed_sequence(self.random_state).spawn(int(self.n_samples))
+        train, new = np.empty((len(seeds), n)), np.empty((len(seeds), n))
+        with one_blas_thread(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", FmahalWarning)  # of a simulated sample they concern nobody
+            for k, seed in enumerate(seeds):
+                rows = np.random.default_rng(seed).standard_normal((2 * n, deviations.size)) * deviations
+                fit = clone(scatter).fit(rows[:n])
+                d2 = left_out(fit, fit.d2_)
+                centre, spread = bulk(d2)
+                train[k] = (np.cbrt(d2) - centre) / spread
+                new[k] = (np.cbrt(fit.mahalanobis(rows[n:])) - centre) / spread
+        return train, new
+
+
+def is_robust_spectral(scatter: Any) -> bool:
+    """Tell whether a scatter is a fitted `RobustSpectralFilter`."""
+    return isinstance(scatter, RobustSpectralFilter)
+
+
+def left_out(scatter: Any, d2: FloatArray) -> FloatArray:
+    """Return squared distances of training rows from fits without them."""
+    out = np.array(d2, dtype=np.float64)
+    out[scatter.support_] = scatter.filter_.leave_one_out()
+    return out
+
+
+def bulk(d2: FloatArray) -> tuple[float, float]:
+    """Return centre and scale of the cube roots of most distances, as those of a normal law cut above."""
+    roots = np.cbrt(d2[np.isfinite(d2)])
+    centre = float(np.median(roots))
+    spread = max((centre - float(np.quantile(roots, 0.25))) / 0.6745, _EPS * centre)
+    for _ in range(_MOST_STEPS):
+        inside = roots[roots <= centre + _BULK * spread]
+        scale = max(float(inside.std(ddof=1)) / _SPREAD, _EPS * centre)
+        moved = abs(scale - spread)
+        centre, spread = float(inside.mean()) + _MEAN * scale, scale
+        if moved <= 1e-9 * spread:
+            break
+    return centre, spread
