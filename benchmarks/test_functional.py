@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+from _process import PEAK, run_python
 from scipy.integrate import simpson
 from skfda import FDataGrid
 from skfda.misc.metrics import MahalanobisDistance, PairwiseMetric
@@ -86,4 +87,31 @@ def test_a_thousand_by_a_thousand(record, grid, components):
         f"{milliseconds:.0f} ms",
         milliseconds < 50.0,
         median_ms=round(milliseconds, 2),
+    )
+
+
+MEMORY = """
+import warnings, numpy as np
+from fmahal import FunctionalMahalanobis
+warnings.simplefilter("ignore")
+rng = np.random.default_rng(0)
+FunctionalMahalanobis({kind!r}).fit(rng.standard_normal((20, 300))).mahalanobis(rng.standard_normal((20, 300)))
+X = rng.standard_normal((200, 100_000))
+before = peak()
+d2 = FunctionalMahalanobis({kind!r}).fit(X).mahalanobis(X)
+after = peak()
+assert np.isfinite(d2).all()
+print((X.nbytes + after - before) / X.nbytes)
+"""
+
+
+@pytest.mark.parametrize("kind", ["rkhs", "truncate", "ridge"])
+def test_memory(record, kind):
+    multiple = float(run_python(PEAK + MEMORY.format(kind=kind)))
+    record.add(
+        f"FunctionalMahalanobis({kind!r}): peak memory of fit and score with the data, n=200 curves, T=100000",
+        "< 4x the data",
+        f"{multiple:.2f}x the data",
+        multiple < 4.0,
+        peak_over_X=multiple,
     )

@@ -29,7 +29,7 @@ import numpy as np
 import scipy
 import sklearn
 from e01_rows import seed_of
-from e05_verdicts import LEVEL, MODELS, check, into_page, render
+from e05_verdicts import LEVEL, MODELS, SMOOTH, check, into_page, render
 from scipy import stats
 from sklearn.pipeline import make_pipeline
 
@@ -120,8 +120,13 @@ VARIANTS: dict[str, Callable[[np.ndarray], Flags]] = {
 OFTEN = ("default", "robust rkhs", "MSPlotOutlierDetector", "LocalOutlierFactor", "MahalanobisDistance")
 
 
-def sets_of(variant: str, grid: Grid) -> int:
+SEES = ("default", "robust sobolev", "MSPlotOutlierDetector", "LocalOutlierFactor")
+
+
+def sets_of(variant: str, model: str, grid: Grid) -> int:
     """Number of data sets of a variant: fewer for those that take seconds and are there for comparison."""
+    if model == SMOOTH:
+        return grid.sets[0] if variant in SEES else 0
     return grid.sets[0 if variant in OFTEN else 1]
 
 
@@ -131,10 +136,23 @@ def sets_of(variant: str, grid: Grid) -> int:
 def data_set(cell: Cell, r: int) -> tuple[np.ndarray, Flags]:
     """Return the curves of a data set and which are outliers."""
     seed = int(seed_of("curves", cell.model, cell.n, cell.contamination, r).generate_state(1)[0])
+    if cell.model == SMOOTH:
+        return smooth_waves(cell.n, cell.contamination / 100, seed)
     bunch = make_outlying_curves(
         cell.model, cell.n, N_POINTS, contamination=cell.contamination / 100, random_state=seed
     )
     return bunch.data, bunch.outliers
+
+
+def smooth_waves(n: int, contamination: float, seed: int) -> tuple[np.ndarray, Flags]:
+    """Smooth curves of unit variance, and outliers with a small fast wave on top: outlying by their shape alone."""
+    t, rng = np.linspace(0.0, 1.0, N_POINTS), np.random.default_rng(seed)
+    values, vectors = np.linalg.eigh(np.exp(-0.5 * (np.subtract.outer(t, t) / 0.2) ** 2))
+    X = (rng.standard_normal((n, N_POINTS)) * np.sqrt(np.maximum(values, 0.0))) @ vectors.T
+    outliers = np.zeros(n, dtype=bool)
+    outliers[rng.permutation(n)[: round(contamination * n)]] = True
+    X[outliers] += 0.2 * np.sin(12.0 * np.pi * (t + rng.uniform(size=(n, 1))[outliers]))
+    return X, outliers
 
 
 def measure(cell: Cell, spans: dict[str, tuple[int, int]]) -> list[dict[str, Any]]:
@@ -209,14 +227,14 @@ def save(path: Path, store: dict[tuple[Any, ...], dict[str, Any]]) -> None:
 
 def _order(key: tuple[Any, ...]) -> tuple[Any, ...]:
     variant, model, n, contamination = key
-    return list(VARIANTS).index(variant), list(MODELS).index(model), n, contamination
+    return list(VARIANTS).index(variant), [*MODELS, SMOOTH].index(model), n, contamination
 
 
 def cells_of(grid: Grid) -> Iterator[Cell]:
     """All cells of a grid: the whole plan at the smallest size first."""
     for n in grid.sizes:
         for contamination in grid.contaminations:
-            yield from (Cell(model, n, contamination) for model in MODELS)
+            yield from (Cell(model, n, contamination) for model in (*MODELS, SMOOTH))
 
 
 def missing(
@@ -228,7 +246,7 @@ def missing(
         spans = {}
         for variant in VARIANTS:
             done = store.get((variant, *cell), {"sets": 0})["sets"]
-            wanted = sets_of(variant, grid)
+            wanted = sets_of(variant, cell.model, grid)
             if done < wanted and _matches({"variant": variant, **cell._asdict()}, only):
                 spans[variant] = done, wanted
         if spans:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,16 @@ def as_rows(X: ArrayLike, *, name: str = "X", n_features: int | None = None) -> 
     if array.shape[1] == 0:
         raise ValueError(f"{name} has no columns.")
     return np.require(array, requirements=["C", "A"])
+
+
+def refuse_curves(X: Any, name: str) -> None:
+    """Raise a TypeError for functional data of scikit-fda, which is not imported for that, where rows are expected."""
+    base = getattr(sys.modules.get("skfda.representation"), "FData", None)
+    if base is not None and isinstance(X, base):
+        raise TypeError(
+            f"X is an {type(X).__name__}, curves, and {name} works on rows of numbers. Put a space in front of it: "
+            f"make_pipeline(L2Space(), {name}(...))."
+        )
 
 
 def as_vector(v: ArrayLike, name: str, size: int | None = None) -> FloatArray:

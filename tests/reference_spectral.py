@@ -13,11 +13,11 @@ def weight(filter, value, alpha):
 
 
 def rank_of(X):
-    """Singular values of the centred rows above max(n, p) eps times the larger of the first and sqrt(n) |mean|."""
+    """Singular values of the centred rows above max(n, p) eps times the first, and 4 eps sqrt(n) |mean|."""
     n, p = X.shape
     mean = X.mean(axis=0)
     roots = np.linalg.svd(X - mean, compute_uv=False)
-    floor = max(n, p) * np.finfo(float).eps * max(roots[0], np.sqrt(n) * np.linalg.norm(mean))
+    floor = np.finfo(float).eps * max(max(n, p) * roots[0], 4 * np.sqrt(n) * np.linalg.norm(mean))
     return min(int((roots > floor).sum()), n - 1)
 
 

@@ -36,6 +36,7 @@ _KERNEL_MODULES = (
     "robust_resampling",
     "interpolation",
     "lanczos",
+    "pairs",
 )
 _warmups: list[Callable[[], None]] = []
 

@@ -12,7 +12,8 @@ from .base import centred, row_blocks
 from .spectral import Spectral
 
 NEAR = (
-    1e4  # squared distance of the location from the origin up to which two digits are all that this can cost
+    1e4  # squared distance of the location from the origin, in units of 1/g, up to which coordinates of size one lose
+    # two digits; those of a filter that damps all directions are smaller than one, and lose more
 )
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,14 +10,13 @@ import numpy as np
 
 from .._typing import FloatArray
 from ..exceptions import DataError
+from . import _curve_headers as headers
 from ._io import dataset_of, read_table
-from ._table import MISSING, RawTable, Table, brief, choose, is_number, plural
+from ._long_curves import ID, check_not_long, looks_long, read_long, without_index
+from ._table import RawTable, Table, choose, is_number, plural, split_names
 
-_ID = re.compile(r"(id|ids|curve|curves|name|row|sample|series|subject|unit|unnamed.*|index|year|date|day)$")
-_TIME = re.compile(r"(t|x|time|grid|point|argument|hour|month|wavelength|frequency|position|age)$")
-_VALUE = re.compile(r"(value|values|y|measurement|reading)$")
-_COMPONENT = re.compile(r"(component|components|dimension|dim|variable|channel)$")
-_EQUAL_STEPS = 1e-6  # relative
+_AGREE = 1e-6  # of the length of the domain
+_SMALL_SHARE = 0.01  # of the variance, in one component
 
 
 @dataclass(frozen=True)
@@ -36,17 +33,12 @@ class CurveTable(Table):
     @property
     def tick_labels(self) -> list[str] | None:
         """Names of the grid points where they are words."""
-        return self.names if self.grid is None and not _is_default(self.names) else None
+        return self.names if self.grid is None and not headers.is_default(self.names) else None
 
     @property
     def points(self) -> FloatArray:
         """The grid, numbered from 0 to 1 at equal steps where there is none."""
         return np.linspace(0.0, 1.0, self.X.shape[1]) if self.grid is None else self.grid
-
-
-def _is_default(names: Sequence[str]) -> bool:
-    """Tell whether the columns have no names of their own."""
-    return all(name == f"x{j}" for j, name in enumerate(names))
 
 
 def read_curves(options: Any) -> CurveTable:
@@ -55,13 +47,18 @@ def read_curves(options: Any) -> CurveTable:
     summary = ""
     dataset, raw = dataset_of(options.file)
     if raw is None:
-        raw = _read(options.file, options.delimiter, options.header)
+        raw = _read(options, quiet=grid is not None or options.long)
     else:
         summary = next(iter(str(dataset.DESCR).splitlines()), "")
-    if options.long or (dataset is None and _looks_long(raw)):
-        table = _from_long(raw, options)
+    if options.transpose:
+        raw = headers.transposed(raw, options.index)
+        table = _from_wide(raw, options, None)
+    elif options.long or (dataset is None and looks_long(without_index(raw)[0])):
+        table = CurveTable(**read_long(raw, options))
     else:
-        table = _from_wide(raw, options)
+        table = _from_wide(raw, options, options.index)
+        if dataset is None and grid is None and table.grid is None and not headers.is_default(table.names):
+            table = _with_pattern(table)
     if dataset is not None and options.labels is None and dataset.outliers is not None:
         table = replace(table, outliers=np.asarray(dataset.outliers, bool))
     if grid is not None:
@@ -69,67 +66,80 @@ def read_curves(options: Any) -> CurveTable:
     return _checked(replace(table, summary=summary))
 
 
-def _read(file: str, delimiter: str | None, header: str) -> RawTable:
+def _read(options: Any, *, quiet: bool) -> RawTable:
     """Read a table whose first row may hold grid points, that is, numbers."""
+    header = options.header
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        raw = read_table(file, delimiter=delimiter, header=header)
-    if header == "auto" and _is_default(raw.names) and raw.n_rows > 1:
-        first = [column[0] for column in raw.columns]
-        if _is_grid(first, [column[1] for column in raw.columns]):
+        raw = read_table(options.file, delimiter=options.delimiter, header=header)
+    if header == "auto" and raw.header is None:
+        found = headers.with_first_line(raw)
+        if found is None and not quiet and not options.transpose:
             warnings.warn(
-                f"the first line of the file, from {first[0]:g} up to {first[-1]:g}, is taken as the grid; --header no "
-                "makes it a curve",
+                f"no grid: the {plural(len(raw.names), 'point')} of a curve are taken at equal steps; --grid FILE "
+                "names them",
                 stacklevel=2,
             )
-            names = [repr(float(value)) for value in first]
-            lines = None if raw.lines is None else raw.lines[1:]
-            return replace(raw, names=names, columns=[column[1:] for column in raw.columns], lines=lines)
-        warnings.warn(
-            f"no grid: the {plural(len(first), 'point')} of a curve are taken at equal steps; --grid FILE names them",
-            stacklevel=2,
-        )
-        return raw
+        return raw if found is None else found
+    cells = list(raw.header or raw.names)
     for warning in caught:
-        if "taken as column names" not in str(warning.message) or _grid_names(raw.names[1:]) is None:
+        known = "taken as column names" in str(warning.message) and headers.grid_names(cells[1:]) is not None
+        if not known:
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
     return raw
 
 
-def _is_grid(first: Sequence[Any], second: Sequence[Any]) -> bool:
-    """Tell whether a row of numbers is a grid: it increases, in equal steps or where the row after it does not."""
-    if any(isinstance(cell, str) for cell in first) or len(first) < 3:
-        return False
-    steps = np.diff(np.asarray(first, dtype=float))
-    if not np.all(steps > 0):
-        return False
-    equal = steps.max() - steps.min() <= _EQUAL_STEPS * steps.max()
-    if equal:
-        return True
-    return any(isinstance(cell, str) for cell in second) or not np.all(np.diff(np.asarray(second, float)) > 0)
+def _with_pattern(table: CurveTable) -> CurveTable:
+    """Return curves with the numbers in their headers, X0.34 or 900nm, as the grid; else say that there is none."""
+    found = headers.pattern_numbers(table.names)
+    if found is None:
+        warnings.warn(
+            f"no grid: the header ({table.names[0]!r} to {table.names[-1]!r}) holds no increasing numbers, and the "
+            f"{plural(len(table.names), 'point')} of a curve are taken at equal steps; --grid FILE names them",
+            stacklevel=2,
+        )
+        return table
+    if np.ptp(np.diff(found)) <= 1e-9 * np.diff(found).max():
+        return table  # equal steps: the words say as much, and distances are the same
+    warnings.warn(
+        f"the numbers in the header, {table.names[0]!r} to {table.names[-1]!r}, are taken as the grid, from "
+        f"{found[0]:g} up to {found[-1]:g}; --grid FILE names another",
+        stacklevel=2,
+    )
+    return replace(table, grid=found, names=[f"{value:.12g}" for value in found])
 
 
-def _grid_names(names: Sequence[str]) -> FloatArray | None:
-    """Return column names as grid points; None unless all are numbers."""
-    if not names or not all(is_number(name) for name in names):
-        return None
-    values = np.array([float(name) for name in names])
-    return values if np.isfinite(values).all() else None
-
-
-def _from_wide(raw: RawTable, options: Any) -> CurveTable:
+def _from_wide(raw: RawTable, options: Any, index: str | None) -> CurveTable:
     """Return curves of a table with a row for each."""
-    index = options.index
     note: tuple[str, ...] = ()
+    named = [name for text in (options.columns, options.drop) if text for name in split_names(text)]
+    free = options.columns is None and not options.transpose
     if index is None and raw.index is None:
-        index = _name_column(raw, options.labels)
-        note = () if index is None else (f"curves are named by column {index!r}; --index names another",)
+        if headers.is_unnamed(raw) and raw.names[0] not in (*named, options.labels):
+            index = raw.names[0]
+            note = (
+                "curves are named by the first column, which has no name of its own; --index names another",
+            )
+        else:
+            index = _name_column(raw, options.labels)
+            note = () if index is None else (f"curves are named by column {index!r}; --index names another",)
+    if free and not set(named) & set(raw.names[:3]) and options.labels is None:
+        check_not_long(without_index(raw)[0])
+    left = [name for name in raw.names if name not in (index, raw.index, options.labels, *named)]
+    if free and len(left) > 2:
+        headers.check_not_transposed(raw, left[0], left[1:])
     table = choose(
         raw, columns=options.columns, drop=options.drop, index=index, labels=options.labels, finite=False
     )
-    grid = _grid_names(table.names)
+    of = dict(zip(raw.names, raw.names if raw.header is None else raw.header))
+    cells = [of[name] for name in table.names]
+    if raw.header is not None and options.grid is None:
+        headers.check_one_kind(raw, table.names, cells)
+    grid = headers.grid_names(cells)
     if grid is not None:
-        _check_increasing(grid, f"{raw.source}: the header", "If the first row is a curve, pass --header no")
+        headers.check_increasing(
+            grid, f"{raw.source}: the header", "If the first row is a curve, pass --header no."
+        )
     _check_wide(raw, table)
     return CurveTable(**{**vars(table), "notes": (*table.notes, *note)}, grid=grid)
 
@@ -141,8 +151,12 @@ def _name_column(raw: RawTable, labels: str | None) -> str | None:
         return None
     first, column = names[0], raw.columns[raw.names.index(names[0])]
     words = isinstance(column, list) and not any(is_number(cell) for cell in column)
-    before_grid = not is_number(first) and _grid_names(names[1:]) is not None
-    called = bool(_ID.match(first.strip().casefold())) and not is_number(first)
+    marks = not isinstance(column, list) and set(np.unique(column)) <= {
+        0.0,
+        1.0,
+    }  # of outliers, say: no names
+    before_grid = not is_number(first) and headers.grid_names(names[1:]) is not None and not marks
+    called = bool(ID.match(first.strip().casefold())) and not is_number(first)
     return first if words or before_grid or called else None
 
 
@@ -153,7 +167,8 @@ def _check_wide(raw: RawTable, table: Table) -> None:
         rows = np.flatnonzero(bad.any(axis=1))
         i = int(rows[0])
         k = int(np.flatnonzero(bad[i])[0])
-        raise DataError(_nan_message(table, i, k, int(bad[i].sum()), rows.size, raw.at(i)))
+        first = "" if i or raw.header is not None else " If this line is a header, pass --header yes."
+        raise DataError(_nan_message(table, i, k, int(bad[i].sum()), rows.size, raw.at(i)) + first)
 
 
 def _nan_message(table: Table, i: int, k: int, cells: int, curves: int, where: str) -> str:
@@ -165,120 +180,6 @@ def _nan_message(table: Table, i: int, k: int, cells: int, curves: int, where: s
         "Nothing is dropped or filled silently: leave the curve out, interpolate it first, or leave out the points "
         "with --drop."
     )
-
-
-def _looks_long(raw: RawTable) -> bool:
-    """Tell whether the columns are those of a long table: id, t, value and perhaps component, ids occurring again."""
-    if len(raw.names) not in (3, 4):
-        return False
-    folded = [name.strip().casefold() for name in raw.names]
-    patterns = (_ID, _TIME, _VALUE, _COMPONENT)[: len(folded)]
-    if not all(any(pattern.match(name) for name in folded) for pattern in patterns):
-        return False
-    found = _long_columns(raw)
-    ids = raw.columns[raw.names.index(found[0])]
-    return len(set(ids)) < len(ids)
-
-
-def _long_columns(raw: RawTable) -> list[str]:
-    """Return the columns of a long table: id, t, value and component if there is one, by name, else by place."""
-    if len(raw.names) not in (3, 4):
-        raise DataError(
-            f"{raw.source} has {plural(len(raw.names), 'column')} ({brief(raw.names)}); a long table of curves has "
-            "three, id, t and value, or four, with component. Choose and order them first; a wide table, a row a "
-            "curve, needs no --long."
-        )
-    folded = {name: name.strip().casefold() for name in raw.names}
-    found: list[str] = []
-    for pattern in (_ID, _TIME, _VALUE, _COMPONENT)[: len(raw.names)]:
-        name = next((n for n, f in folded.items() if pattern.match(f) and n not in found), None)
-        if name is None:
-            return list(raw.names)  # in the order that the help gives
-        found.append(name)
-    return found
-
-
-def _from_long(raw: RawTable, options: Any) -> CurveTable:
-    """Return curves of a table with a row for each point."""
-    for option in ("columns", "drop", "index", "labels"):
-        if getattr(options, option) is not None:
-            raise DataError(
-                f"--{option} is for wide tables; {raw.source} is read as a long one: id, t, value."
-            )
-    columns = _long_columns(raw)
-    cells = dict(zip(raw.names, raw.columns))
-    ids = _texts(cells[columns[0]])
-    parts = _texts(cells[columns[3]]) if len(columns) == 4 else [""] * raw.n_rows
-    t, values = (_long_numbers(raw, name, cells[name], ids) for name in columns[1:3])
-    curves, components = list(dict.fromkeys(ids)), list(dict.fromkeys(parts))
-    grid = np.unique(t)
-    place = {name: k for k, name in enumerate(curves)}, {name: k for k, name in enumerate(components)}
-    where = (
-        np.array([place[0][name] for name in ids]),
-        np.searchsorted(grid, t),
-        np.array([place[1][name] for name in parts]),
-    )
-    shape = (len(curves), grid.size, len(components))
-    counts = np.zeros(shape, dtype=int)
-    np.add.at(counts, where, 1)
-    _check_common(raw.source, counts, curves, grid, components)
-    X = np.empty(shape)
-    X[where] = values
-    X = X[:, :, 0] if len(components) == 1 else X
-    names = [f"{value:.12g}" for value in grid]
-    return CurveTable(
-        raw.source, X, names, curves, columns[0], grid=grid, argument=columns[1],
-        components=tuple(components) if len(components) > 1 else (),
-    )  # fmt: skip
-
-
-def _texts(column: Any) -> list[str]:
-    if isinstance(column, list):
-        return [cell.strip() for cell in column]
-    return [repr(int(value)) if float(value).is_integer() else repr(float(value)) for value in column]
-
-
-def _long_numbers(raw: RawTable, name: str, column: Any, ids: list[str]) -> FloatArray:
-    """Return a column of a long table as finite numbers; the message names the curve."""
-    if isinstance(column, list):
-        k = next(k for k, c in enumerate(column) if not is_number(c) and c.strip().casefold() not in MISSING)
-        raise DataError(
-            f"{raw.source}: column {name!r} holds text: {raw.at(k)}, curve {ids[k]!r}, is {column[k].strip()!r}. A "
-            "long table has numbers in t and value; its columns are id, t, value in this order, or have these names."
-        )
-    bad = np.flatnonzero(~np.isfinite(column))
-    if bad.size:
-        k = int(bad[0])
-        times = raw.columns[raw.names.index(_long_columns(raw)[1])][k]
-        at = "" if isinstance(times, str) or name == _long_columns(raw)[1] else f" at t = {times:g}"
-        raise DataError(
-            f"{raw.source}: curve {ids[k]!r} has no number in column {name!r}{at} ({raw.at(k)}; "
-            f"{plural(bad.size, 'such row')}). Leave these rows out if the curves then still share their grid, or "
-            "interpolate first."
-        )
-    return np.asarray(column, dtype=float)
-
-
-def _check_common(
-    source: str, counts: np.ndarray, curves: list[str], grid: FloatArray, parts: list[str]
-) -> None:
-    """Raise unless every curve has each grid point once in each component."""
-    if (counts > 1).any():
-        i, k, j = (int(a[0]) for a in np.nonzero(counts > 1))
-        of = f" in component {parts[j]!r}" if len(parts) > 1 else ""
-        raise DataError(
-            f"{source}: curve {curves[i]!r} has {counts[i, k, j]} values at t = {grid[k]:g}{of}; a curve has one. "
-            "Average them, or give the curves different ids."
-        )
-    if (counts == 0).any():
-        i, k, j = (int(a[0]) for a in np.nonzero(counts == 0))
-        short = int((counts == 0).any(axis=(1, 2)).sum())
-        of = f" in component {parts[j]!r}" if len(parts) > 1 else ""
-        raise DataError(
-            f"{source}: the curves have no common grid: {plural(short, 'curve')} of {len(curves)} lack points that "
-            f"others have, the first is {curves[i]!r} at t = {grid[k]:g}{of}. Interpolate or smooth them to one grid "
-            "first, or in Python pass an FDataIrregular through L2Space(basis=...), which smooths each curve."
-        )
 
 
 def _read_grid(path: str) -> FloatArray:
@@ -300,18 +201,8 @@ def _read_grid(path: str) -> FloatArray:
         raise DataError(
             f"--grid {path}: grid point {int(np.flatnonzero(~np.isfinite(grid))[0]) + 1} is no number."
         )
-    _check_increasing(grid, f"--grid {path}")
+    headers.check_increasing(grid, f"--grid {path}")
     return grid
-
-
-def _check_increasing(grid: FloatArray, source: str, hint: str = "See that no point is there twice") -> None:
-    steps = np.diff(grid)
-    if not np.all(steps > 0):
-        k = int(np.flatnonzero(~(steps > 0))[0])
-        raise DataError(
-            f"{source}: grid points must increase; point {k + 2} is {grid[k + 1]:g} after {grid[k]:g}. Sort by time. "
-            f"{hint}."
-        )
 
 
 def _on_grid(table: CurveTable, grid: FloatArray, path: str) -> CurveTable:
@@ -321,7 +212,18 @@ def _on_grid(table: CurveTable, grid: FloatArray, path: str) -> CurveTable:
         raise DataError(
             f"--grid {path} has {plural(grid.size, 'point')}, the curves of {table.source} {T}.{hint}"
         )
-    names = table.names if not (_is_default(table.names) or _grid_names(table.names) is not None) else None
+    own = table.grid
+    if own is not None and np.abs(own - grid).max() > _AGREE * np.ptp(grid):
+        raise DataError(
+            f"--grid {path} runs from {grid[0]:g} to {grid[-1]:g}, and the header of {table.source} is another grid, "
+            f"from {own[0]:g} to {own[-1]:g}. Leave --grid out, or take the first line from the file; --header no "
+            "makes it a curve."
+        )
+    names = (
+        table.names
+        if not (headers.is_default(table.names) or headers.grid_names(table.names) is not None)
+        else None
+    )
     return replace(table, grid=grid, names=names or [f"{value:.12g}" for value in grid])
 
 
@@ -334,4 +236,19 @@ def _checked(table: CurveTable) -> CurveTable:
         )
     if n < 3:
         raise DataError(f"{table.source} has {plural(n, 'curve')}; their scatter needs at least three.")
+    if table.X.ndim == 3:
+        _note_units(table)
     return table
+
+
+def _note_units(table: CurveTable) -> None:
+    """Say where one component has next to none of the variance: its units then decide that it hardly counts."""
+    variance = table.X.var(axis=0).mean(axis=0)
+    share = variance / variance.sum() if variance.sum() > 0 else np.ones_like(variance)
+    k = int(share.argmin())
+    if share[k] < _SMALL_SHARE:
+        warnings.warn(
+            f"component {table.components[k]!r} has {100 * share[k]:.2g} % of the variance and hardly counts; if the "
+            "components have different units, divide each by its standard deviation first",
+            stacklevel=2,
+        )

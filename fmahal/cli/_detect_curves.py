@@ -19,10 +19,14 @@ _SPACES = ("l2", "sobolev")
 def check_options(options: argparse.Namespace) -> None:
     """Raise where an option of curves comes without --curves."""
     if options.curves:
+        if options.long and options.transpose:
+            raise ValueError(
+                "--long reads a row for each point, --transpose a column for each curve: pass one."
+            )
         return
-    for name, given in (("--grid", options.grid), ("--long", options.long), ("--space", options.space)):
-        if given:
-            raise ValueError(f"{name} is about curves: add --curves, which reads each row as a curve.")
+    for name in ("grid", "long", "transpose", "space"):
+        if getattr(options, name):
+            raise ValueError(f"--{name} is about curves: add --curves, which reads each row as a curve.")
 
 
 def make_space(name: str | None, table: CurveTable) -> Any:

@@ -236,11 +236,12 @@ def _read_text(text: TextIO, source: str, delimiter: str | None, header: str) ->
     if named and len(head) == 1:
         raise DataError(f"{source} has a header and no rows.")
     names = _names(head[0][1]) if named else [f"x{j}" for j in range(len(head[0][1]))]
+    header_cells = tuple(head[0][1]) if named else None
     columns = _parse_fast(text, mark, head[0][0] if named else 0, len(names))
     if columns is not None:
-        return RawTable(source, names, columns, None, delimiter=mark)
+        return RawTable(source, names, columns, None, delimiter=mark, header=header_cells)
     text.seek(0)
-    return _parse_with_care(text, source, mark or ",", names, named)
+    return replace(_parse_with_care(text, source, mark or ",", names, named), header=header_cells)
 
 
 def _has_header(fields: list[str], header: str) -> bool:
@@ -374,4 +375,4 @@ def _read_parquet(stream: IO[bytes], source: str) -> RawTable:
     if not columns or data.num_rows == 0:
         raise DataError(f"{source} has no rows.")
     index = next((name for name in names if name.startswith("__index_level_")), None)
-    return RawTable(source, names, columns, index=index)
+    return RawTable(source, names, columns, index=index, header=tuple(names))

@@ -100,6 +100,9 @@ def _add_curves(parser: Parser) -> None:
     )
     group.add_argument("--grid", metavar="FILE", help="the grid points, one number a line")
     group.add_argument("--long", action="store_true", help="a row is a point: id, t, value[, component]")
+    group.add_argument(
+        "--transpose", action="store_true", help="a column is a curve, the first holds the grid"
+    )
     group.add_argument("--space", metavar="NAME", help="l2 (default), or sobolev, which also compares slopes")
 
 

@@ -28,7 +28,8 @@ _COMMA_NUMBER = re.compile(r"[+-]?[\d.]*,\d+$")
 class RawTable:
     """Columns as they were read: numbers as float64 vectors, anything else as lists of text.
 
-    `lines` holds the line of the file on which each row stands, None where a format has no lines.
+    `lines` holds the line of the file on which each row stands, None where a format has no lines. `header` holds the
+    cells of the header as they stand there, None without one.
     """
 
     source: str
@@ -37,6 +38,7 @@ class RawTable:
     lines: Sequence[int] | None = None
     index: str | None = None
     delimiter: str | None = None
+    header: tuple[str, ...] | None = None
 
     @property
     def n_rows(self) -> int:
@@ -211,7 +213,7 @@ def _text_message(raw: RawTable, name: str, chosen: list[str]) -> str:
     if _COMMA_NUMBER.match(value):
         fix = "Write numbers with a decimal point and without thousands separators"
         if raw.delimiter in (";", "\t", "|"):
-            fix += f", for example: {through(SED, raw.source)}"
+            fix += f" (and pass all options again), for example: {through(SED, raw.source)}"
         return f"{message}, a number with a comma. {fix}"
     if "\n" in value:
         return f"{message}, a cell of several lines: look for a quote that is not closed."

@@ -52,11 +52,11 @@ def check_choice(value: Any, name: str, options: dict[str, Any]) -> Any:
     return options[value]
 
 
-def check_location(location: float | ArrayLike, p: int) -> FloatArray:
+def check_location(location: float | ArrayLike, p: int, name: str = "location") -> FloatArray:
     """Return a vector of length p from a number or a vector."""
     if np.ndim(location) == 0:
         location = np.full(p, location)
-    return as_vector(location, "location", p)
+    return as_vector(location, name, p)
 
 
 def simulated(X: FloatArray, *, model: str, name: str, **fields: Any) -> Bunch:

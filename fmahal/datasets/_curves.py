@@ -325,7 +325,7 @@ def make_functional_samples(
     draw, kernel = check_choice(process, "process", _PROCESSES)
     n, n_times = check_count(n_samples, "n_samples"), _check_points(n_points)
     factor, length = check_positive(scale, "scale"), check_positive(length_scale, "length_scale")
-    m = check_location(mean, n_times)
+    m = check_location(mean, n_times, "mean")
     t = np.linspace(0.0, 1.0, n_times)
     Z = as_generator(random_state).standard_normal((n, n_times))
     values, functions = _spectrum(process, t)

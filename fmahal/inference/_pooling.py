@@ -137,6 +137,6 @@ def _check_grids(first: Any, second: Any) -> None:
         if not np.array_equal(a, b):
             k = int(np.flatnonzero(np.asarray(a) != np.asarray(b))[0])
             raise ValueError(
-                f"X and Y are observed on different grids: point {k} is t = {a[k]:g} against t = {b[k]:g}. Evaluate "
-                "both on one grid first: Y.to_grid(X.grid_points[0])."
+                f"X and Y are observed on different grids: point {k} is t = {a[k]:.12g} against t = {b[k]:.12g}. "
+                "Evaluate both on one grid first: Y.to_grid(X.grid_points[0])."
             )

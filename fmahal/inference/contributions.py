@@ -62,8 +62,10 @@ def functional_contributions(estimator: Any, X: Any) -> TimeContributions:
     that a point or an interval can make the curve less unusual, given the rest. With ``outside="inf"`` the finite part
     of the distance is split.
 
-    A detector whose null law scores new curves by another fit (conformal ones) is split by that fit, as in its
-    `contributions`.
+    The total is ``mahalanobis(X)``. The ``d2_`` of a detector whose law leaves each training curve out, as that of
+    `RobustSpectralFilter` and conformal ones do, are other distances; `FunctionalOutlierDisplay` draws the parts of
+    training curves scaled to them. A detector whose null law scores new curves by another fit (conformal ones) is split
+    by that fit, as in its `contributions`.
 
     n curves cost what their distances do, O(n T r), plus O(n T).
 
@@ -87,6 +89,10 @@ def functional_contributions(estimator: Any, X: Any) -> TimeContributions:
     0.70
     """
     steps, scatter = _fitted_steps(estimator)
+    if isinstance(X, np.ndarray) and X.ndim == 1 and X.dtype.kind in "fiu":
+        raise ValueError(
+            "X is one vector, and curves are rows: for a single curve x pass x[None], of shape (1, T)."
+        )
     place = _place_of_space(steps, scatter)
     coordinates = X
     for step in steps[:place]:  # smoothing and registration: the split is along what they return

@@ -183,8 +183,9 @@ def two_sample_test(
     the samples.
 
     With an int the p-value depends neither on the order of the curves nor on which sample comes first: before they are
-    dealt out, curves are put in the order of their distances from the pooled mean. Estimators with random starts,
-    which see the curves in random order for the sake of exactness, are the exception.
+    dealt out, curves are put in the order of their distances from the pooled mean. Two exceptions: different curves at
+    exactly equal distances, among which the order given decides which random splits are drawn, and estimators with
+    random starts, which see the curves in random order for the sake of exactness.
 
     Besides the fit, B splits of n curves cost O(B n r) time for "permutation", as one blocked matrix product,
     with r the smaller of n and of the whitened columns; O(B (n K^2 + K^3)) for "studentized"; and memory for n r

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from .._kernels.quadform import cross_sqnorm, expand_sqnorm
+from .._kernels.pairs import columns_from, cross_columns
+from .._kernels.quadform import expand_sqnorm
 from .._structures import Spectral
 from .._structures.base import row_blocks
 from .._typing import FloatArray
@@ -18,6 +19,7 @@ from ..whitener import Whitener
 
 CLOSE = 1e-10  # of |z|^2 + |z'|^2: below, two whitened rows share over five digits and the difference is taken first
 _CACHED = 2**15  # entries of a block of distances
+_ALONE = 2**20  # products that one thread takes sooner than several meet
 _INSIDE = 64 * np.finfo(float).eps  # of the length of a row: a residual of that size is its rounding
 
 
@@ -48,22 +50,51 @@ def pairwise_sqnorm(
     """
     with np.errstate(over="ignore", invalid="ignore"):  # the caller looks at the result
         first, second = _whitened(A, B, whitener, location)
-    result = np.empty((len(first.whitened), len(second.whitened)))
-    for rows in row_blocks(*result.shape):
-        if B is None:  # a product with its own transpose comes out symmetric to the last bit
-            rest = slice(rows.stop, None)
-            result[rows, rows] = _compared(first, first, rows, rows)
-            result[rows, rest] = _compared(first, first, rows, rest)
-            result[rest, rows] = result[rows, rest].T
-        else:
-            result[rows] = _compared(first, second, rows, slice(None))
-    if B is None:
-        result.flat[:: len(A) + 1] = np.inf  # of no interest to the search for close pairs
-    _measure_close(A, B, (first.size, second.size), whitener, result, same)
-    if B is None:
-        result.flat[:: len(A) + 1] = 0.0
+    result = _all_pairs(
+        first, None if B is None else second, lambda: (A, A if B is None else B), whitener, same
+    )
     if whitener.outside != "ignore":
         _mark_outside(A, B, whitener, location, result)
+    return result
+
+
+def pairwise_whitened(
+    Z: FloatArray,
+    U: FloatArray | None,
+    given: Callable[[], tuple[FloatArray, FloatArray]],
+    whitener: Whitener,
+) -> FloatArray:
+    """`pairwise_sqnorm` of rows that are whitened already; `given` makes the two sets for pairs that are close."""
+    return _all_pairs(_rows(Z), None if U is None else _rows(U), given, whitener, None)
+
+
+def _all_pairs(
+    first: _Rows,
+    second: _Rows | None,
+    given: Callable[[], tuple[FloatArray, FloatArray]],
+    whitener: Whitener,
+    same: Same | None,
+) -> FloatArray:
+    other = first if second is None else second
+    n, m = len(first.whitened), len(other.whitened)
+    blocks = list(row_blocks(n, m))
+    if len(blocks) == 1:
+        result = _compared(first, other, blocks[0], slice(0, m))
+    else:
+        result = np.empty((n, m))
+        for rows in blocks:
+            if second is None:  # a product with its own transpose comes out symmetric to the last bit
+                rest = slice(rows.stop, None)
+                result[rows, rows] = _compared(first, first, rows, rows)
+                result[rows, rest] = _compared(first, first, rows, rest)
+                result[rest, rows] = result[rows, rest].T
+            else:
+                result[rows] = _compared(first, other, rows, slice(None))
+    if second is None:
+        result.flat[:: n + 1] = np.inf  # of no interest to the search for close pairs
+    _measure_close(given, second is None, (first.size, other.size), whitener, result, same)
+    if second is None:
+        result.flat[:: n + 1] = 0.0
     return result
 
 
@@ -120,7 +151,10 @@ def _compared(first: _Rows, second: _Rows, rows: slice, columns: slice) -> Float
     Z, U = first.whitened[rows], second.whitened[columns]
     if U.shape[1] <= DIFFERENCE_RANK:
         out = np.empty((len(Z), len(U)))
-        cross_sqnorm(readonly(Z), readonly(U), out)
+        if out.size * U.shape[1] < _ALONE:
+            columns_from(readonly(Z), readonly(U.T), 0, len(Z), out)
+        else:
+            cross_columns(readonly(Z), readonly(U.T), out)
     else:
         out = Z @ U.T
         squares = np.einsum("ij,ij->i", Z, Z), np.einsum("ij,ij->i", U, U)
@@ -133,19 +167,21 @@ def _compared(first: _Rows, second: _Rows, rows: slice, columns: slice) -> Float
 
 
 def _measure_close(
-    A: FloatArray,
-    B: FloatArray | None,
+    given: Callable[[], tuple[FloatArray, FloatArray]],
+    symmetric: bool,
     sizes: tuple[FloatArray, FloatArray],
     whitener: Whitener,
     result: FloatArray,
     same: Same | None,
 ) -> None:
-    """Replace the squared distances of close pairs by those of the differences; one of each pair when B is None."""
-    other = A if B is None else B
+    """Replace the squared distances of close pairs by those of the differences; one of each pair if symmetric."""
     least = result.min(axis=1)
     if np.isnan(least).any():
         raise OverflowError("Differences of elements exceed the largest float; bring them to smaller units.")
     suspects = np.flatnonzero(least <= CLOSE * (sizes[0] + sizes[1].max()))
+    if not suspects.size:
+        return
+    A, other = given()
     step = max(1, _CACHED // result.shape[1])
     for first in range(
         0, suspects.size, step
@@ -155,7 +191,7 @@ def _measure_close(
         limits *= CLOSE
         i, k = np.nonzero(result[rows] <= limits)
         i = rows[i]
-        if B is None:
+        if symmetric:
             upper = i < k
             i, k = i[upper], k[upper]
         for part in row_blocks(i.size, A.shape[1]):
@@ -164,7 +200,7 @@ def _measure_close(
             if same is not None:
                 values[same(i[part], k[part])] = 0.0
             result[i[part], k[part]] = values
-            if B is None:
+            if symmetric:
                 result[k[part], i[part]] = values
 
 

@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.utils.validation import check_array
 
 from .._typing import ArrayLike, FloatArray
-from .._validation import as_rows, check_finite
+from .._validation import as_rows, check_finite, refuse_curves
 from ..exceptions import RankDeficientError
 from ..nulls._left_out import subspace_of
 from ..scatter import MRCD, LedoitWolf, resolve
@@ -19,6 +19,7 @@ from ..scatter import facts as scatter_facts
 from ..scatter._facts import _SKLEARN_REGULARIZED
 from ..scatter._resolve import as_pipeline
 from ..scatter.mcd import MinCovDet
+from ..scatter.spectral import SpectralFilter
 from ..spaces._fdata import is_fdata
 from ..whitener import Whitener
 
@@ -155,6 +156,12 @@ def coordinate_names(space: Any, scatter: Any, q: int) -> NDArray[np.object_]:
 def check_row_count(scatter: Any, n: int, q: int) -> None:
     """Raise a ValueError when an estimator without regularisation has no more rows than columns."""
     regularized = getattr(scatter, "regularized", isinstance(scatter, _SKLEARN_REGULARIZED))
+    if n <= q and not regularized and isinstance(scatter, SpectralFilter):
+        raise RankDeficientError(
+            f"SpectralFilter({scatter.filter!r}) needs more curves or rows than coordinates, got n = {n} and {q} "
+            'coordinates: every one of the training set would have the same distance. Use filter="ridge" or '
+            'filter="rkhs", or n_components= with fewer directions.'
+        )
     if n <= q and not regularized:
         raise RankDeficientError(
             f"{type(scatter).__name__} needs more rows than columns, got n = {n} rows and p = {q} columns: "
@@ -168,10 +175,16 @@ def fit_estimator(template: Any, X: Any) -> tuple[Any, Any, Coordinates]:
     """Clone and fit; return the fitted estimator, the rows it was given and their coordinates."""
     if isinstance(template, type):
         raise TypeError(f"estimator must be an object, not a class: pass {template.__name__}().")
+    if isinstance(template, str):
+        raise TypeError(
+            f"estimator must be an object, not a name: got {template!r}. For curves pass "
+            "FunctionalMahalanobis('ridge'), for example, for rows LedoitWolf()."
+        )
     resolve(template)  # a TypeError when it gives no distances
     estimator = as_pipeline(clone(template))  # what a shortcut stands for
     space, scatter = resolve(estimator)
     if space is None:
+        refuse_curves(X, type(scatter).__name__)
         Z = in_table(X, ensure_min_samples=2)
         X = Z.given
     else:

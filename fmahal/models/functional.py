@@ -9,10 +9,12 @@ from sklearn import covariance as sk
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
+from sklearn.utils._set_output import _get_output_config
 
 from .._typing import FloatArray
 from ..scatter import resolve
 from ..scatter.spectral import SpectralFilter
+from ..spaces._base import CurveSpace
 from ..spaces.functional import L2Space
 from ..spaces.spherical import SphericalPCA
 from .metric import MahalanobisMetric, _tell_skfda
@@ -211,6 +213,16 @@ class FunctionalMahalanobis(MahalanobisMetric):
                 raise TypeError(
                     f"{name} must be an object, not a class: pass {getattr(self, name).__name__}()."
                 )
+        if self.scatter is not None and not hasattr(self.scatter, "get_precision"):
+            raise TypeError(
+                "scatter must be a scatter object, such as MinCovDet() or MRCD(), or None for the spectral filter; "
+                f"got {self.scatter!r}."
+            )
+        if self.space is not None and not hasattr(self.space, "transform"):
+            raise TypeError(
+                "space must be a transformer of curves, such as L2Space() or SobolevSpace(), or None; "
+                f"got {self.space!r}."
+            )
         if self.weights is not None and self.space is not None:
             raise ValueError(
                 "weights and space are both given: weights belong to the default space. Pass them to the space, for "
@@ -219,7 +231,9 @@ class FunctionalMahalanobis(MahalanobisMetric):
         if self.scatter is None:
             return
         given = [
-            f"{name}={getattr(self, name)!r}" for name, v in _DEFAULTS.items() if getattr(self, name) != v
+            f"{name}={getattr(self, name)!r}"
+            for name, v in _DEFAULTS.items()
+            if not _same(getattr(self, name), v)
         ]
         if given:
             raise ValueError(
@@ -233,7 +247,7 @@ class FunctionalMahalanobis(MahalanobisMetric):
         *before, (_, scatter) = pipeline.steps
         Z = X
         for _, step in before:  # as Pipeline.fit, whose own business takes longer than to read the curves
-            Z = step.fit_transform(Z)
+            Z = _fit_transform(step, Z)
         scatter.fit(Z)
         return pipeline
 
@@ -324,6 +338,17 @@ class FunctionalMahalanobis(MahalanobisMetric):
                 )
             Z = np.asarray(step.inverse_transform(Z), dtype=np.float64)
         return Z[1:] - Z[0] if linear else Z
+
+
+def _fit_transform(step: Any, X: Any) -> Any:
+    """Return what the step's own method does, without scikit-learn's look for data frames where none is asked for."""
+    plain = isinstance(step, CurveSpace) and _get_output_config("transform", step)["dense"] == "default"
+    return step._fit_coordinates(X) if plain else step.fit_transform(X)
+
+
+def _same(value: Any, default: Any) -> bool:
+    """Tell whether a parameter has its default; an array, whose comparison has no truth value, has not."""
+    return np.ndim(value) == 0 and bool(value == default)
 
 
 def _is_robust(scatter: Any) -> bool:

@@ -29,7 +29,8 @@ class FunctionalOutlierDetector(MahalanobisDetector):
     null : str or null, default="auto"
         The law of squared distances when no curve is an outlier, as in `MahalanobisDetector`.
     alpha : float, default=0.01
-        Level, between 0 and 1: the share of clean curves that is called outlying. It has nothing to do with the
+        Level, between 0 and 1: the share of clean curves that is called outlying, by the default law for curves that
+        are Gaussian; of others more, see `RobustSpectralNull`. It has nothing to do with the
         regularisation ``alpha`` of `FunctionalMahalanobis`.
     simultaneous : bool, default=False
         Whether `alpha` is the probability that any of n clean curves is called outlying.
@@ -41,7 +42,9 @@ class FunctionalOutlierDetector(MahalanobisDetector):
     null_ : null
         The fitted law, with `train_dist_` and `new_dist_`.
     d2_ : ndarray of shape (n_samples,)
-        Squared distances of the training curves.
+        Squared distances of the training curves. By the default law each is from a fit without its curve, so that it
+        differs from ``mahalanobis(X)``, the distance from the fit to all curves, of which
+        `fmahal.functional_contributions` gives the parts.
     pvalues_ : ndarray of shape (n_samples,)
         Their p-values.
     labels_ : ndarray of shape (n_samples,)
@@ -77,7 +80,7 @@ class FunctionalOutlierDetector(MahalanobisDetector):
     `X` is an FDataGrid, an FDataBasis, or an array of shape (n_samples, n_grid_points), whose grid is equally spaced
     unless the estimator says otherwise: ``make_pipeline(L2Space(grid_points=t), RobustSpectralFilter())``.
 
-    For n curves on T points the default costs O(n T min(n, T)) time for a fit, and ten to a hundred fits for its law.
+    For n curves on T points the default costs O(n T min(n, T)) time for a fit, and a hundred fits or more for its law.
 
     References
     ----------

@@ -19,7 +19,8 @@ from ..scatter.base import BaseScatter
 from ..spaces._fdata import is_fdata
 from ..whitener import Whitener
 from . import _steps
-from ._pairwise import CLOSE, pairwise_sqnorm, same_elements
+from ._folding import Folded, blockwise, fold
+from ._pairwise import CLOSE, pairwise_sqnorm, pairwise_whitened, same_elements
 
 _NOT_FITTED = (
     "This %(name)s is not fitted yet: call fit first. The neighbours, centroids and depths of scikit-fda fit the "
@@ -139,6 +140,7 @@ class MahalanobisMetric(BaseEstimator):
         self.estimator_ = estimator
         self.whitener_ = whitener
         self._resolved = _flat(space), scatter
+        self._folded = fold(*self._resolved, whitener)
         self._element_ndim = None if is_fdata(X) else np.ndim(X)
         _tell_skfda()
         return self
@@ -216,14 +218,27 @@ class MahalanobisMetric(BaseEstimator):
         O(n m rank); with a ridge on the rest of the space and elements off the span of the scatter O(n m q). Pairs
         that are close compared with the elements are measured again from their difference.
         """
+        Y = None if Y is X else Y
+        Z, U = self._whitened(X), None if Y is None else self._whitened(Y)
+        if Z is not None and (Y is None or U is not None):
+            d2 = pairwise_whitened(Z, U, lambda: self._both(X, Y), self.whitener_)
+        else:
+            d2 = self._pairwise(X, Y)
+        return d2 if self.squared else np.sqrt(d2, out=d2)
+
+    def _both(self, X: Any, Y: Any) -> tuple[FloatArray, FloatArray]:
         A = self._coordinates(X)
-        B = None if Y is None or Y is X else self._coordinates(Y)
+        return A, A if Y is None else self._coordinates(Y)
+
+    def _pairwise(self, X: Any, Y: Any) -> FloatArray:
+        """Squared distances by way of the coordinates."""
+        A = self._coordinates(X)
+        B = None if Y is None else self._coordinates(Y)
         same = None
         if self._inexact_space():
             first = self._elements(X)
             same = same_elements(first, first if B is None else self._elements(Y))
-        d2 = pairwise_sqnorm(A, B, self.whitener_, self._scatter.location_, same)
-        return d2 if self.squared else np.sqrt(d2, out=d2)
+        return pairwise_sqnorm(A, B, self.whitener_, self._scatter.location_, same)
 
     def mahalanobis(self, X: Any, *, squared: bool = True) -> FloatArray:
         r"""Squared distances of elements to the location of the scatter.
@@ -251,8 +266,15 @@ class MahalanobisMetric(BaseEstimator):
         -----
         O(n q rank) for n elements of q coordinates.
         """
-        A = self._coordinates(X)
-        return mahalanobis(A, self._scatter.location_, whitener=self.whitener_, squared=squared)
+        self._require_fit()
+        (steps, scatter), whitener = self._resolved, self.whitener_
+        Z = self._whitened(X)
+        d2 = None if Z is None else np.einsum("ij,ij->i", Z, Z)
+        if Z is None:
+            d2 = blockwise(steps, self._elements(X), scatter.location_, whitener)
+        if d2 is None or not np.isfinite(d2.sum()):  # what is wrong there, the long way says
+            return mahalanobis(self._coordinates(X), scatter.location_, whitener=whitener, squared=squared)
+        return d2 if squared else np.sqrt(d2, out=d2)
 
     # ---------------------------------------------------------------- inside
 
@@ -273,14 +295,24 @@ class MahalanobisMetric(BaseEstimator):
     def _elements(self, X: Any) -> Any:
         return np.asarray(X)[None] if self._is_single(X) else X
 
+    def _whitened(self, X: Any) -> FloatArray | None:
+        """Return whitened rows about the location, straight from the values; None where there is no short way."""
+        folded: Folded | None = self.__dict__.get("_folded")
+        if folded is None:
+            return None
+        return folded.whiten(self._resolved[0][0]._read_again(self._elements(X)).values)
+
     def _inexact_space(self) -> bool:
         """Whether equal elements may get coordinates that differ by rounding, as products of other sizes do."""
         return any(getattr(step, "kind_", "") not in ("grid", "array") for step in self._resolved[0])
 
-    def _coordinates(self, X: Any) -> FloatArray:
-        """Return the finite (n, q) rows, float64, on which the scatter works."""
+    def _require_fit(self) -> None:
         if "estimator_" not in self.__dict__:  # the check itself takes as long as many a distance
             check_is_fitted(self, "estimator_", msg=_NOT_FITTED)
+
+    def _coordinates(self, X: Any) -> FloatArray:
+        """Return the finite (n, q) rows, float64, on which the scatter works."""
+        self._require_fit()
         steps, scatter = self._resolved
         single = self._is_single(X)
         if (

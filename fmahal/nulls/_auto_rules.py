@@ -22,8 +22,10 @@ from .robust_spectral import RobustSpectralNull, is_robust_spectral
 
 FEWEST_ROWS = 10  # below, a tenth of the rows is none
 _REFERENCES = 20  # pooled distances for every one beyond the cut-off
+_CROWDED = 0.5  # of their largest value: the mean squared distance beyond which all of them are alike
 _LEAST, _MOST = 10, 100  # refits, where an estimator is fitted again from the start
 _PATIENCE = 30.0  # seconds that the refits may take by the estimate below
+_FEWEST_SAMPLES, _SIMULATION = 100, 10.0  # samples, and seconds that they may take by the estimate below
 _FULL, _SHORT = 999, 3.0  # replicates of a fast engine, as far as they take this many seconds
 
 # Predicted time of a fit of n rows and p columns on one core: a start in milliseconds, and nanoseconds for each of the
@@ -107,21 +109,44 @@ def _is_parametric(case: Case) -> bool:
     keeps = space_is_fixed(case.space) or (space_keeps_law(case.space) and _ignores_units(case.scatter))
     keeps |= case.facts.robust and space_keeps_robust_law(case.space) and _ignores_units(case.scatter)
     far = case.facts.n_samples >= FEWEST_ROWS and too_rare(case.alpha, case.facts.n_samples)
-    if not (case.facts.robust or far) or not keeps or is_plane(case):
+    if not (case.facts.robust or far or _is_crowded(case)) or not keeps or is_plane(case):
         return False
-    return _in_time(case, _parametric_replicates(case))
+    laws = 2 if case.facts.kind == "spectral" else 1
+    return _in_time(case, laws * _parametric_replicates(case))
+
+
+def _is_crowded(case: Case) -> bool:
+    """Tell whether the rows make most of a spectral filter's distances themselves: these are then nearly equal.
+
+    The squared distances of the training rows sum to the trace of filter times covariance, and each is at most n - 1.
+    Resamples of less than all rows do not tell such distances to the accuracy of their differences.
+    """
+    values, g = (getattr(case.scatter, name, None) for name in ("eigenvalues_", "filter_values_"))
+    if case.facts.kind != "spectral" or case.facts.robust or values is None or g is None:
+        return False
+    enough = case.facts.n_samples >= FEWEST_ROWS
+    return enough and bool(np.sum(values * g) > _CROWDED * (case.facts.n_samples - 1))
 
 
 def _has_studentised_law(case: Case) -> bool:
     known = is_robust_spectral(case.scatter) and space_is_fixed(case.space)
     enough = case.facts.n_samples >= FEWEST_ROWS and not is_plane(case)
-    return known and enough and _in_time(case, _parametric_replicates(case))
+    return known and enough and _in_time(case, _LEAST)
 
 
 def _studentised(case: Case) -> BaseNull:
-    replicates = _parametric_replicates(case)
-    few = replicates * case.facts.n_samples * case.alpha < _REFERENCES
-    return RobustSpectralNull(replicates, tail="gpd" if few else None)
+    samples = _samples(case)
+    few = samples * case.facts.n_samples * case.alpha < _REFERENCES
+    return RobustSpectralNull(samples, tail="gpd" if few else None)
+
+
+def _samples(case: Case) -> int:
+    """Return how many simulated samples give 20 / alpha distances, a hundred if that is more.
+
+    All distances of a sample share its centre and scale: a cut-off is as accurate as there are samples, not distances.
+    """
+    wanted = max(_FEWEST_SAMPLES, _REFERENCES / (case.alpha * case.facts.n_samples))
+    return int(np.clip(np.ceil(wanted), _LEAST, max(_LEAST, _SIMULATION / _fit_seconds(case))))
 
 
 def _is_resampled(case: Case) -> bool:
@@ -152,6 +177,11 @@ def _replicates(case: Case) -> int:
 
 
 def _in_time(case: Case, fits: int) -> bool:
+    return fits * _fit_seconds(case) <= _PATIENCE
+
+
+def _fit_seconds(case: Case) -> float:
+    """Return the predicted time of a fit from the start."""
     n, p = case.facts.n_samples, case.p
     kind = case.facts.kind
     if kind == "mcd" and not isinstance(case.scatter, BaseScatter):
@@ -159,8 +189,7 @@ def _in_time(case: Case, fits: int) -> bool:
     if is_robust_spectral(case.scatter):
         kind = "robust spectral"
     start, tall, wide = _FIT_TIMES.get(kind, _FIT_TIMES["other"])
-    seconds = 1e-3 * start + 1e-9 * (tall if n >= p else wide) * n * p * min(n, p)
-    return fits * seconds <= _PATIENCE
+    return 1e-3 * start + 1e-9 * (tall if n >= p else wide) * n * p * min(n, p)
 
 
 def _fast_seconds(case: Case) -> float:
@@ -217,18 +246,20 @@ RULES = (
     Rule(
         "RobustSpectralFilter",
         "at least 10 rows; steps before it fixed; refits within half a minute by a fixed estimate",
-        "RobustSpectralNull with 20 / alpha simulated distances, 10 to 100 refits, and a generalised Pareto tail where "
-        "100 are too few",
+        "RobustSpectralNull with 20 / alpha simulated distances and at least 100 samples, fewer where these take more "
+        "than ten seconds by a fixed estimate, and then a generalised Pareto tail",
         _has_studentised_law,
         _studentised,
     ),
     Rule(
         "MRCD, OGK, WrappedCovariance, any other robust scatter; any scatter at all for levels below 1 / (4 (n + 1)), "
-        "of which n rows say nothing",
+        "of which n rows say nothing; SpectralFilter whose squared distances are above (n - 1) / 2 in the mean, so "
+        "that the rows make their own distances much alike",
         "no exact fit; steps before it fixed, or only shift and scale columns, or (robust scatters) SphericalPCA; "
         "refits within half a minute by a fixed estimate",
         'BootstrapNull(kind="parametric") with 20 / alpha pooled distances, 10 to 100 refits, and a generalised Pareto '
-        "tail where 100 are too few",
+        "tail where 100 are too few; for SpectralFilter the larger tail of two, of rows of the sample covariance and "
+        "of that of OAS",
         _is_parametric,
         _parametric,
     ),

@@ -16,9 +16,11 @@ from .._typing import ArrayLike, FloatArray
 from .._validation import as_rows
 from ..exceptions import RankDeficientError
 from ..scatter import ScatterFacts, ShrunkCovariance, resolve
+from ..whitener import Whitener
+from . import _generated as made
 from ._cases import _learning_step, space_is_fixed, space_keeps_law, space_keeps_robust_law
 from ._draws import Draws
-from ._generated import GeneratedSampler, SignSampler, clean_normal, sample_whitener, span_of, whitener_of
+from ._generated import GeneratedSampler, SignSampler
 from ._moment_bootstrap import fast_moments, moment_draws
 from ._refit_bootstrap import refit_draws, squared_distances
 from ._resample_maps import effective_size, grown, grown_normal, new_row_map, own_weight, pulled_in
@@ -66,6 +68,8 @@ class Plan:
         How many training and new rows the maximum of a replicate is taken over.
     n_left : int
         Training rows that no replicate draws, because a robust estimate does not rest on them.
+    other : Plan or None
+        A second law, of which that one counts at each distance which says less against a row.
     """
 
     engine: str
@@ -77,6 +81,7 @@ class Plan:
     pull: Map | None = None
     learn: Callable[[FloatArray, FloatArray], Map] | None = None
     n_left: int = 0
+    other: Plan | None = None
 
     def references(self, seed: np.random.SeedSequence) -> Iterator[tuple[FloatArray, FloatArray, int]]:
         """Yield blocks of mapped training and new distances, and how many resamples were redrawn for them."""
@@ -224,28 +229,25 @@ def _generated(
         signs = partial(SignSampler, centred=Z - location, location=location, n_held=n_held, back=back)
         return Plan("refit", partial(make, signs), n, (k, n_held), new=new, n_left=n - k)
     if choice.kind == "parametric" and _pulled_to_a_target(scatter, facts):
-        whitener, location = clean_normal(Z)
+        whitener, location = made.clean_normal(Z)
     elif facts.kind == "spectral":
-        whitener = sample_whitener(Z)
+        whitener = made.sample_whitener(Z)
         if choice.kind == "elliptical" and whitener.rank >= n - centred:
             raise _all_as_far(n)
     else:
-        whitener = whitener_of(scatter, facts)
-    white = whitener.whiten(Z - location)
-    law = partial(
-        GeneratedSampler,
-        kind=choice.kind,
-        Z=white,
-        radii=_radii(white, scatter, facts),
-        location=location,
-        whitener=whitener,
-        n=n,
-        back=back,
-        span=span_of(Z, location, whitener, centred=centred),
-    )
-    return Plan(
-        "refit", partial(make, law), n, (n, n), n_left=0 if choice.kind == "parametric" else n - len(Z)
-    )
+        whitener = made.whitener_of(scatter, facts)
+
+    def plan(whitener: Whitener, other: Plan | None = None) -> Plan:
+        white = whitener.whiten(Z - location)
+        law = partial(
+            GeneratedSampler, kind=choice.kind, Z=white, radii=_radii(white, scatter, facts), location=location,
+            whitener=whitener, n=n, back=back, span=made.span_of(Z, location, whitener, centred=centred),
+        )  # fmt: skip
+        left = 0 if choice.kind == "parametric" else n - len(Z)
+        return Plan("refit", partial(make, law), n, (n, n), n_left=left, other=other)
+
+    two = choice.kind == "parametric" and facts.kind == "spectral" and not facts.robust
+    return plan(whitener, plan(made.shrunk_whitener(Z)) if two else None)
 
 
 def _made(

@@ -83,6 +83,46 @@ class ContinuedLaw:
         return cut * float(np.sqrt((own / self.start) ** 2 + tail**2 + joint**2))
 
 
+class FartherLaw:
+    r"""The larger of the upper tails of two laws, where neither of two models can be told to be the right one.
+
+    .. math:: \mathrm{sf}(x) = \max\{\mathrm{sf}_1(x), \mathrm{sf}_2(x)\}
+
+    Parameters
+    ----------
+    laws : sequence of two laws
+        Each with ``sf``, ``isf``, ``standard_error`` and ``size``.
+    """
+
+    def __init__(self, *laws: Any):
+        self.laws = laws
+
+    @property
+    def size(self) -> int:
+        """Number of reference distances of the smaller one."""
+        return min(int(law.size) for law in self.laws)
+
+    def sf(self, x: ArrayLike) -> NDArray[np.float64]:
+        """Probability of a squared distance above `x`."""
+        return np.maximum(*(law.sf(x) for law in self.laws))
+
+    def cdf(self, x: ArrayLike) -> NDArray[np.float64]:
+        """Return ``1 - sf(x)``."""
+        return 1 - self.sf(x)
+
+    def isf(self, q: ArrayLike) -> NDArray[np.float64]:
+        """Squared distance above which the share `q` lies."""
+        return np.maximum(*(law.isf(q) for law in self.laws))
+
+    def ppf(self, q: ArrayLike) -> NDArray[np.float64]:
+        """Squared distance below which the share `q` lies."""
+        return np.maximum(*(law.ppf(q) for law in self.laws))
+
+    def standard_error(self, q: float) -> float:
+        """Return the standard error of ``isf(q)``, that of the law which it is taken from."""
+        return float(max(self.laws, key=lambda law: float(law.isf(q))).standard_error(q))
+
+
 def parametric_law(estimator: Any, X: Any, choice: Choice, seed: np.random.SeedSequence) -> Any:
     """Return the law of new rows of a parametric bootstrap, to continue another."""
     n = len(X) if hasattr(X, "__len__") else X.shape[0]

@@ -16,8 +16,8 @@ from .._typing import ArrayLike, FloatArray, RandomState
 from ..exceptions import CalibrationWarning
 from ._bootstrap_checks import as_bytes, check_numbers, check_tail, largest, one_of, too_rare, warn_left
 from ._bootstrap_plan import Choice, Plan, make_plan
-from ._continued_law import ContinuedLaw, parametric_law
-from ._empirical_law import EmpiricalLaw, Pool
+from ._continued_law import ContinuedLaw, FartherLaw, parametric_law
+from ._empirical_law import Pool
 from ._maximum_law import MaximumLaw
 from ._numbers import checked_level
 from ._refit_bootstrap import scatter_of
@@ -262,6 +262,9 @@ class BootstrapNull(BaseNull):
             warn_left(plan.n_train, plan.n_left, type(scatter_of(estimator)).__name__)
         seed = as_seed_sequence(self.random_state)
         train, pooled, redrawn = self._pooled(plan, seed)
+        if plan.other is not None:
+            others = self._pooled(plan.other, seed, quiet=True)
+            train, pooled = (FartherLaw(*pair) for pair in zip((train, pooled), others))
         new: Any = pooled
         if self.tail == "normal":
             new = ContinuedLaw(pooled, parametric_law(estimator, X, self._choice(), seed), plan.n_train)
@@ -365,9 +368,7 @@ class BootstrapNull(BaseNull):
             return None
         return math.ceil((1 / inner - 1) / (law.size / self.n_resamples) * (1 - 1e-12))
 
-    def _pooled(
-        self, plan: Plan, seed: np.random.SeedSequence
-    ) -> tuple[EmpiricalLaw | MaximumLaw, EmpiricalLaw | MaximumLaw, int]:
+    def _pooled(self, plan: Plan, seed: np.random.SeedSequence, quiet: bool = False) -> tuple[Any, Any, int]:
         pool_tail = None if self.tail == "normal" else self.tail
         pools = (Pool(pool_tail), Pool(pool_tail))
         done = redrawn = 0
@@ -375,6 +376,8 @@ class BootstrapNull(BaseNull):
             for pool, block in zip(pools, (train, new)):
                 pool.add(largest(block) if self.statistic == "max" else block)
             before, done, redrawn = done, done + len(new), redrawn + again
+            if quiet:
+                continue
             if self.verbose and done * 10 // self.n_resamples > before * 10 // self.n_resamples:
                 print(f"BootstrapNull: {done} of {self.n_resamples} replicates", file=sys.stderr)
             if self.callback is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ _DARKEST, _LIGHTEST = 0.05, 0.72  # part of the colour map that stands out from 
 _LEAST_SPAN = 3.0  # decades of p-values that the colours cover at least
 _FLOOR = 1e-16  # smaller p-values have its colour: differences among them say nothing
 _MOST_TICKS = 12
+_OBSTACLES = 200  # points of a curve that names keep clear of
+_PLACES = 16  # of a curve where its name may stand
 _DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1.2, 1.2)))
 
 
@@ -44,6 +47,10 @@ def panels(
         size = (1.6 + across * columns, 1.5 + 1.05 * sum(heights) if rows > 1 else 3.6)
         figure = plt.figure(figsize=size, layout="constrained")
         grid = figure.add_gridspec(rows, columns, height_ratios=heights)
+    elif not hasattr(ax, "get_subplotspec"):
+        raise TypeError(
+            f"ax must be matplotlib Axes, an array of them, or None for a new figure; got {ax!r}."
+        )
     else:
         figure = ax.figure
         ax.set_axis_off()
@@ -61,8 +68,11 @@ def panels(
     return made
 
 
-def pvalue_colours(pvalues: FloatArray, alpha: float | None) -> Any:
-    """Return the scale that maps p-values of flagged curves to colours, the smaller the darker."""
+def pvalue_colours(pvalues: FloatArray, alpha: float | None, least: float | None = None) -> Any:
+    """Return the scale that maps p-values of flagged curves to colours, the smaller the darker.
+
+    It runs from the level to the smallest p-value, or to `least`, the smallest that the law can give, if that is less.
+    """
     from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import ListedColormap, LogNorm
@@ -73,10 +83,19 @@ def pvalue_colours(pvalues: FloatArray, alpha: float | None) -> Any:
     low = max(float(positive.min(initial=top)), _FLOOR)
     if (pvalues < low).any():
         low = max(low / 10, _FLOOR)  # p = 0 is smaller than the smallest that is not
-    low = max(min(low, top * 10**-_LEAST_SPAN), _FLOOR)
+    span = top * 10**-_LEAST_SPAN
+    low = max(min(low, span if least is None else max(span, least), top / 2), _FLOOR)
     colours = ListedColormap(colormaps["plasma"](np.linspace(_DARKEST, _LIGHTEST, 256)))
     scale = ScalarMappable(LogNorm(low, top, clip=True), colours)
     return scale
+
+
+def rank_of(pvalues: FloatArray, d2: FloatArray | None) -> FloatArray:
+    """Return the rank of each curve, 0 for the farthest, by squared distance where that is known."""
+    order = np.argsort(pvalues if d2 is None else -d2, kind="stable")
+    rank = np.empty(order.size)
+    rank[order] = np.arange(order.size)
+    return rank
 
 
 def colour_of(scale: Any, pvalue: float) -> Any:
@@ -111,9 +130,17 @@ def line_collection(ax: Any, grid: FloatArray, values: FloatArray, label: str) -
     return ax.add_collection(lines)
 
 
-def set_span(ax: Any, grid: FloatArray) -> None:
-    """Let the domain fill the axes."""
+def set_span(ax: Any, grid: FloatArray, words: Sequence[str] | None = None) -> None:
+    """Let the domain fill the axes, with names at its points where there are any."""
     ax.set_xlim(float(grid[0]), float(grid[-1]))
+    tick_words(ax, grid, words)
+
+
+def one_scale(axes: Sequence[Any]) -> None:
+    """Give axes one vertical scale, so that components can be compared."""
+    ends = np.array([ax.get_ylim() for ax in axes])
+    for ax in axes:
+        ax.set_ylim(ends[:, 0].min(), ends[:, 1].max())
 
 
 def tick_words(ax: Any, grid: FloatArray, words: Sequence[str] | None, most: int = _MOST_TICKS) -> None:
@@ -145,18 +172,42 @@ def label_curves(
     spread = np.median(np.abs(reference - middle), axis=0)
     spread = np.maximum(spread, 1e-3 * max(float(np.abs(curves - middle).max()), np.finfo(float).tiny))
     far = np.abs(curves[rows] - middle) / spread
-    k, j = np.unravel_index(far.reshape(len(rows), -1).argmax(axis=1), far.shape[1:])
+    j = far.max(axis=1).argmax(axis=1)
     made = []
+    fine = np.linspace(grid[0], grid[-1], _OBSTACLES)
     for component, ax in enumerate(axes):
         mine = np.flatnonzero(j == component)
         if not mine.size:
             continue
-        obstacles = [np.column_stack([grid, curves[i, :, component]]) for i in rows]
+        drawn = [*curves[~regular, :, component], middle[:, component]]
+        obstacles = [np.column_stack([fine, np.interp(fine, grid, curve)]) for curve in drawn]
+        places = np.array([_places(far[i, :, component]) for i in mine])
         made += _style.label_points(
-            ax, grid[k[mine]], curves[rows[mine], k[mine], component], [names[i] for i in mine],
-            np.concatenate(obstacles),
+            ax, grid[places], np.take_along_axis(curves[rows[mine], :, component], places, axis=1),
+            [names[i] for i in mine], np.concatenate(obstacles), backed=True,
         )  # fmt: skip
     return made
+
+
+def _places(far: FloatArray) -> np.ndarray:
+    """Return points of a curve where its name may stand: those far from the others first, all over the domain."""
+    ends = np.unique(np.linspace(0, far.size, _PLACES + 1).astype(int))
+    best = np.array([start + int(far[start:stop].argmax()) for start, stop in pairwise(ends)])
+    return best[np.argsort(-far[best], kind="stable")]
+
+
+def dash(k: int) -> Any:
+    """Return the dashes of the k-th curve whose contributions are drawn."""
+    return _DASHES[k % len(_DASHES)]
+
+
+def write_words(column: Sequence[Any], name: str, argument: str, unit: str) -> None:
+    """Write axis labels: the name of the component above, the domain under the lowest axes, the unit beside those."""
+    top, bands = column[0], len(column) > 1
+    _style.tidy(top, "" if bands else argument, _style.literal(name) if name else "curve")
+    if bands:
+        _style.tidy(column[-1], argument, unit)
+        top.tick_params(labelbottom=False)
 
 
 def legend_of(ax: Any, handles: Sequence[Any]) -> None:
@@ -185,7 +236,7 @@ def draw_bands(
     drawn = []
     for k, (density, colour) in enumerate(zip(densities, colours)):
         (line,) = ax.plot(
-            grid, density, color=colour, linewidth=1.4, linestyle=_DASHES[k % len(_DASHES)], zorder=4 - 0.1 * k,
+            grid, density, color=colour, linewidth=1.4, linestyle=dash(k), zorder=4 - 0.1 * k,
             marker="o" if by_point else None, markersize=3.2, label=labels[k],
         )  # fmt: skip
         if not by_point:

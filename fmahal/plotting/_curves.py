@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -337,6 +338,8 @@ def chosen_rows(curve: int | None, d2: FloatArray, flagged: np.ndarray, n: int) 
     """Return the curves whose contributions are drawn."""
     if curve is None:
         return np.flatnonzero(flagged)[np.argsort(-d2[flagged], kind="stable")][:_BANDS]
+    if isinstance(curve, bool | np.bool_) or not isinstance(curve, Integral):
+        raise TypeError(f"curve must be a whole number, the position of one curve of X, got {curve!r}.")
     if not -n <= curve < n:
         raise ValueError(f"There is no curve {curve}: X has {n} curves, 0 to {n - 1}.")
     return np.array([curve % n])

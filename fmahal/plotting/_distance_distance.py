@@ -117,7 +117,7 @@ class DistanceDistanceDisplay:
         alpha : float, default=None
             Level of both cutoffs; None takes the detector's.
         row_names : sequence of n_samples names, default=None
-            None takes the index of a data frame, else row numbers from 0.
+            None takes the index of a data frame or the sample names of curves, else row numbers from 0.
         n_labels : int, default=5
             The farthest flagged rows are labelled, at most this many.
         scale : {"auto", "linear", "log"}, default="auto"
@@ -238,7 +238,8 @@ class DistanceDistanceDisplay:
             ends, ends, color=_style.INK, linewidth=0.9, zorder=2, label="equal distances (y = x)"
         )
         style = {"color": _style.VERMILION, "linewidth": 1.1, "linestyle": (0, (5, 3)), "zorder": 2}
-        label = "cutoffs" + (f" (α = {self.alpha:g})" if self.alpha else "")
+        label = "cutoff" if cut_x is None or cut_y is None else "cutoffs"
+        label += f" (α = {self.alpha:g})" if self.alpha else ""
         self.cutoff_line_ = None if cut_y is None else ax.axhline(cut_y, label=label, **style)
         self.reference_cutoff_line_ = None if cut_x is None else ax.axvline(cut_x, label=label, **style)
         self.points_, self.flagged_points_ = _style.draw_rows(ax, x, y, self.flagged)

@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 
 from .._typing import ArrayLike, FloatArray
-from . import _style
+from ..models.functional import _spectrum_of
+from . import _checks, _style
 from ._curve_axes import panels, set_span, tick_words
 from ._curves import names_of, to_curves
 
 _MOST_DECOMPOSED = 2000  # coordinates
+_COUNT = "It is how many eigenfunctions are drawn."
+_MOST_PANELS = 6
 _VISIBLE = 0.08  # of the height of the mean: smaller departures could not be told from it
 
 
@@ -115,10 +118,12 @@ class EigenfunctionDisplay:
         Parameters
         ----------
         estimator : FunctionalMahalanobis, detector, metric or Pipeline
-            Fitted; a space of curves, then a step with `components_` and `eigenvalues_`: `SpectralFilter`, or
-            `SphericalPCA` in front of a robust scatter. Of another scatter the covariance is decomposed here.
+            Fitted; a space of curves, perhaps linear steps, and a scatter. What is drawn is what
+            `FunctionalMahalanobis` has as `eigenvalues_` and `eigenfunctions_`: those of a `SpectralFilter`, and of any
+            other scatter those of its covariance. Scores of `SphericalPCA` that a robust scatter has looked at are
+            turned by it, so that these are not the directions of that step.
         n_components : int, default=3
-            Eigenfunctions to draw, at most as many as there are.
+            Eigenfunctions to draw, at most six and as many as there are: panels of more in a row cannot be read.
         n_deviations : float, default=2.0
             c, in standard deviations along the eigenfunction.
         component_names : sequence of str, default=None
@@ -135,9 +140,9 @@ class EigenfunctionDisplay:
         Raises
         ------
         TypeError
-            The estimator has no eigenfunctions.
+            The estimator has no eigenfunctions, `n_components` is no whole number, or `ax` no axes.
         ValueError
-            The functions are surfaces.
+            The functions are surfaces, or an argument is out of its range.
         ImportError
             matplotlib is missing.
         """
@@ -146,7 +151,7 @@ class EigenfunctionDisplay:
         space = before[0][1]
         if len(space.grid_points_) != 1:
             raise ValueError("These are surfaces; the display draws eigenfunctions of one argument.")
-        k = min(_count(n_components), len(steps.eigenvalues_))
+        k = min(_checks.whole("n_components", n_components, 1, _COUNT), len(steps.eigenvalues_), _MOST_PANELS)
         centre = np.asarray(steps.location_, dtype=float)
         Z = np.vstack([centre, centre + np.asarray(steps.components_[:k], dtype=float)])
         drawn = to_curves(before, Z, space.grid_points_[0])
@@ -197,6 +202,11 @@ class EigenfunctionDisplay:
         Returns
         -------
         EigenfunctionDisplay
+
+        Raises
+        ------
+        ValueError, TypeError
+            For arguments whose shapes do not fit, NaN, infinity and negative eigenvalues, by name.
         """
         _style.require_matplotlib(f"{cls.__name__}.from_predictions")
         mean, values = np.asarray(mean, dtype=float), np.asarray(eigenvalues, dtype=float)
@@ -206,12 +216,20 @@ class EigenfunctionDisplay:
                 f"mean, eigenfunctions and eigenvalues have shapes {mean.shape}, {functions.shape} and {values.shape}; "
                 "they must be (T,), (k, T) and (k,), or (T, d), (k, T, d) and (k,)."
             )
-        if not (values >= 0).all():
-            raise ValueError("eigenvalues are variances: they cannot be negative or NaN.")
+        if not len(values):
+            raise ValueError("eigenfunctions is empty: give at least one to draw.")
+        mean = _checks.numbers("mean", mean, mean.shape, "Give a finite number for each grid point.")
+        functions = _checks.numbers("eigenfunctions", functions, functions.shape, "Give finite numbers.")
+        if not ((values >= 0) & (values < np.inf)).all():
+            raise ValueError("eigenvalues are variances: they cannot be negative, infinite or NaN.")
         grid = np.linspace(0, 1, len(mean)) if grid_points is None else np.asarray(grid_points, dtype=float)
         if grid.shape != mean.shape[:1]:
             raise ValueError(f"grid_points has shape {grid.shape} for curves of {len(mean)} points.")
-        given = None if shares is None else np.asarray(shares, dtype=float)
+        given = None
+        if shares is not None:
+            given = _checks.numbers(
+                "shares", shares, values.shape, "Give one share of the variance for each eigenvalue."
+            )
         return cls(
             mean=mean.reshape(len(mean), -1), eigenfunctions=functions.reshape(*functions.shape[:2], -1),
             eigenvalues=values, shares=given, grid_points=grid, tick_labels=tick_labels,
@@ -232,8 +250,9 @@ class EigenfunctionDisplay:
         EigenfunctionDisplay
             Itself.
         """
-        if not n_deviations > 0:
-            raise ValueError(f"n_deviations must be positive, got {n_deviations!r}.")
+        _checks.positive(
+            "n_deviations", n_deviations, "It is a number of standard deviations, 2 for example."
+        )
         k, _, d = self.eigenfunctions.shape
         self.axes_ = panels(ax, (1.0,) * d, k, f"{type(self).__name__}.plot", across=2.7, share_y=True)
         self.ax_, self.figure_ = self.axes_[0, 0], self.axes_[0, 0].figure
@@ -285,23 +304,14 @@ def _percent(share: float) -> str:
     return f"{100 * share:.0f}%" if share >= 0.0995 else f"{100 * share:.2g}%"
 
 
-def _count(n_components: int) -> int:
-    if n_components < 1:
-        raise ValueError(f"n_components must be at least 1, got {n_components!r}.")
-    return int(n_components)
-
-
 class _Decomposed:
     """Eigenvalues and eigenvectors of the covariance of a scatter that has none of its own, largest first."""
 
     def __init__(self, scatter: Any):
-        values, vectors = np.linalg.eigh(np.asarray(scatter.covariance_, dtype=float))
-        order = np.argsort(-values, kind="stable")
-        vectors = vectors[:, order].T
-        largest = np.take_along_axis(vectors, np.abs(vectors).argmax(axis=1)[:, None], axis=1)
+        covariance = getattr(scatter, "covariance_", None)
+        covariance = scatter.whitener_.covariance if covariance is None else covariance
         self.location_ = scatter.location_
-        self.eigenvalues_ = np.maximum(values[order], 0.0)
-        self.components_ = vectors * np.where(largest < 0, -1.0, 1.0)
+        self.eigenvalues_, self.components_ = _spectrum_of(np.asarray(covariance, dtype=np.float64))
         total = self.eigenvalues_.sum()
         self.explained_variance_ratio_ = self.eigenvalues_ / total if total > 0 else None
 
@@ -309,7 +319,8 @@ class _Decomposed:
 def eigen_step(estimator: Any) -> tuple[Any, list[tuple[str, Any]]]:
     """Return what knows the eigenvalues and components, and the fitted steps before it, a space of curves first.
 
-    That is the last step with both; where there is none, the scatter with its covariance decomposed, O(q^3).
+    That is the scatter, as for ``FunctionalMahalanobis.eigenvalues_``; one that knows no eigenvalues has its covariance
+    decomposed, O(q^3).
 
     Raises
     ------
@@ -322,14 +333,13 @@ def eigen_step(estimator: Any) -> tuple[Any, list[tuple[str, Any]]]:
     space, scatter = resolve(fitted)
     steps = [*([] if space is None else space.steps), ("scatter", scatter)]
     if hasattr(steps[0][1], "grid_points_"):
-        for k in range(len(steps) - 1, 0, -1):
-            if hasattr(steps[k][1], "components_") and hasattr(steps[k][1], "eigenvalues_"):
-                return steps[k][1], steps[:k]
-        if len(steps) > 1 and 0 < np.size(getattr(scatter, "location_", ())) <= _MOST_DECOMPOSED:
+        if hasattr(scatter, "components_") and hasattr(scatter, "eigenvalues_"):
+            return scatter, steps[:-1]
+        if 0 < np.size(getattr(scatter, "location_", ())) <= _MOST_DECOMPOSED:
             return _Decomposed(scatter), steps[:-1]
     raise TypeError(
         "There are no eigenfunctions here: expected a fitted space of curves (L2Space), and after it a "
-        f"SpectralFilter, a SphericalPCA or a scatter of at most {_MOST_DECOMPOSED} coordinates, got {fitted!r}."
+        f"SpectralFilter or a scatter of at most {_MOST_DECOMPOSED} coordinates, got {fitted!r}."
     )
 
 

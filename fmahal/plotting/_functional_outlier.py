@@ -8,18 +8,21 @@ from typing import Any
 import numpy as np
 
 from .._typing import ArrayLike, FloatArray
-from . import _style
+from . import _checks, _style
 from ._curve_axes import (
     colour_of,
+    dash,
     draw_bands,
     label_curves,
     legend_of,
     line_collection,
+    one_scale,
     panels,
     pvalue_bar,
     pvalue_colours,
+    rank_of,
     set_span,
-    tick_words,
+    write_words,
 )
 from ._curves import (
     AlongTime,
@@ -39,10 +42,10 @@ class FunctionalOutlierDisplay:
     """Curves coloured by p-value, the fitted centre, and below them the contributions along the domain.
 
     Curves that are not flagged are grey. Flagged ones have a colour by p-value, the smaller the darker; the farthest
-    carry their names. The lower axes show, for the farthest flagged curves or one of your choice, the squared distance
-    per unit of the domain: the area below such a line is the squared distance of its curve, and where the line is high
-    the curve is unusual. Vector-valued curves have a column of axes for each component. Build it with `from_estimator`
-    or `from_predictions`.
+    carry their names, and dashes that are theirs above and below. The lower axes show, for the farthest flagged curves
+    or one of your choice, the squared distance per unit of the domain: the area below such a line is the squared
+    distance of its curve, and where the line is high the curve is unusual. Vector-valued curves have a column of axes
+    for each component. Build it with `from_estimator` or `from_predictions`.
 
     Parameters
     ----------
@@ -69,6 +72,8 @@ class FunctionalOutlierDisplay:
         each point adds to the squared distance: density times weight.
     d2 : ndarray of shape (n_samples,) or None, default=None
         Squared distances, by which the farthest curves are found; None takes the smallest p-values.
+    least_pvalue : float or None, default=None
+        The smallest p-value that the law can give, where the colours end.
     row_names : list of str or None, default=None
         Names of the curves.
     component_names : list of str or None, default=None
@@ -131,6 +136,7 @@ class FunctionalOutlierDisplay:
         contribution_grid: FloatArray | None = None,
         contribution_weights: FloatArray | None = None,
         d2: FloatArray | None = None,
+        least_pvalue: float | None = None,
         row_names: list[str] | None = None,
         component_names: list[str] | None = None,
         tick_labels: Sequence[str] | None = None,
@@ -147,6 +153,7 @@ class FunctionalOutlierDisplay:
         self.contribution_grid = contribution_grid
         self.contribution_weights = contribution_weights
         self.d2 = d2
+        self.least_pvalue = least_pvalue
         self.row_names = row_names
         self.component_names = component_names
         self.tick_labels = tick_labels
@@ -178,7 +185,7 @@ class FunctionalOutlierDisplay:
         alpha : float, default=None
             Level; None takes the detector's.
         curve : int, default=None
-            Draw the contributions of this curve, flagged or not; None takes the three farthest flagged ones.
+            Contributions of this curve, counted from 0 or -1; None takes the three farthest flagged ones.
         grid_points : array-like of shape (n_points,), default=None
             Grid of arrays; None takes that of the detector's space.
         row_names : sequence of n_samples names, default=None
@@ -199,7 +206,9 @@ class FunctionalOutlierDisplay:
         Raises
         ------
         ValueError
-            The functions are surfaces, or there is no such `curve`.
+            The functions are surfaces, there is no such `curve`, or another argument is out of its range.
+        TypeError
+            `curve` or `n_labels` is no whole number, or `ax` no axes.
         ImportError
             matplotlib is missing.
         """
@@ -216,6 +225,7 @@ class FunctionalOutlierDisplay:
         return cls._of(
             drawn, rows.pvalues, rows.flagged, alpha=rows.alpha, mean=centre_curve(fitted.estimator_, drawn.grid),
             split=split, chosen=chosen, d2=rows.d2, row_names=row_names, tick_labels=tick_labels,
+            least_pvalue=rows.least_pvalue,
         ).plot(ax=ax, n_labels=n_labels)  # fmt: skip
 
     @classmethod
@@ -253,7 +263,7 @@ class FunctionalOutlierDisplay:
         contributions : TimeContributions or array-like of shape (k, n_points[, n_components]), default=None
             Squared distance per unit of the domain, of k curves.
         contribution_rows : sequence of k int
-            Which curves these are.
+            Their positions.
         d2 : array-like of shape (n_samples,), default=None
             Squared distances; None takes the smallest p-values as the farthest curves.
         grid_points, row_names, tick_labels, n_labels, ax
@@ -262,23 +272,19 @@ class FunctionalOutlierDisplay:
         Returns
         -------
         FunctionalOutlierDisplay
+
+        Raises
+        ------
+        ValueError, TypeError
+            For arguments of another length than the curves, out of their range or of another type, by name.
         """
         _style.require_matplotlib(f"{cls.__name__}.from_predictions")
         drawn = as_curves(X, grid_points)
-        n = len(drawn.values)
-        pvalues = np.asarray(pvalues, dtype=float)
-        if pvalues.shape != (n,) or not np.all((pvalues >= 0) & (pvalues <= 1)):
-            raise ValueError(f"pvalues must be {n} numbers between 0 and 1, one a curve.")
-        if flagged is None and alpha is None:
-            raise ValueError("Pass alpha, the level, or flagged, a mask of the outliers.")
-        flags = pvalues <= alpha if flagged is None else np.asarray(flagged, dtype=bool)
-        if flags.shape != (n,):
-            raise ValueError(f"flagged has shape {flags.shape} for {n} curves.")
+        judged = _checks.judged(pvalues, flagged, alpha, d2, len(drawn.values))
         split = given_split(contributions, contribution_rows, drawn)
         return cls._of(
-            drawn, pvalues, flags, alpha=alpha, split=split, chosen=np.asarray(contribution_rows, dtype=int),
-            mean=None if mean is None else np.reshape(np.asarray(mean, dtype=float), drawn.values.shape[1:]),
-            d2=None if d2 is None else np.asarray(d2, dtype=float), row_names=row_names, tick_labels=tick_labels,
+            drawn, **judged, split=split, chosen=np.asarray(contribution_rows, dtype=int), row_names=row_names,
+            mean=None if mean is None else _checks.mean_of(mean, *drawn.values.shape[1:]), tick_labels=tick_labels,
         ).plot(ax=ax, n_labels=n_labels)  # fmt: skip
 
     @classmethod
@@ -311,13 +317,14 @@ class FunctionalOutlierDisplay:
         FunctionalOutlierDisplay
             Itself.
         """
+        _checks.whole("n_labels", n_labels, 0, "It is the largest number of curves that carry their names.")
         bands = len(self.contribution_rows) > 0
         self.contribution_lines_: list[Any] = []
         d = self.curves.shape[2]
         heights = (2.3, 1.0) if bands else (1.0,)
         self.axes_ = panels(ax, heights, d, f"{type(self).__name__}.plot")
         self.ax_, self.figure_ = self.axes_[0, 0], self.axes_[0, 0].figure
-        scale = pvalue_colours(self.pvalues[self.flagged], self.alpha)
+        scale = pvalue_colours(self.pvalues[self.flagged], self.alpha, self.least_pvalue)
         self.lines_: list[Any] = []
         self.regular_lines_: list[Any] = []
         self.mean_lines_: list[Any] = []
@@ -326,13 +333,10 @@ class FunctionalOutlierDisplay:
             if bands:
                 self._draw_contributions(j, scale)
             for row in self.axes_:
-                set_span(row[j], self.grid_points)
-                tick_words(row[j], self.grid_points, self.tick_labels)
+                set_span(row[j], self.grid_points, self.tick_labels)
             self._words(j, bands)
-        if bands:  # one scale, so that components can be compared
-            ends = np.array([ax.get_ylim() for ax in self.axes_[-1]])
-            for ax in self.axes_[-1]:
-                ax.set_ylim(ends[:, 0].min(), ends[:, 1].max())
+        if bands:
+            one_scale(self.axes_[-1])
         self.colorbar_ = None
         if self.flagged.any():
             self.colorbar_ = pvalue_bar(self.figure_, self.axes_, scale, self.pvalues[self.flagged])
@@ -342,20 +346,20 @@ class FunctionalOutlierDisplay:
     def _draw_component(self, j: int, scale: Any) -> None:
         """Draw component j of the curves: regular ones, the centre, and the farthest flagged ones on top."""
         ax, grid, values = self.axes_[0, j], self.grid_points, self.curves[:, :, j]
-        regular = ~self.flagged
-        label = f"not flagged ({_style.count(regular)})"
-        self.regular_lines_.append(line_collection(ax, grid, values[regular], label))
+        label = f"not flagged ({_style.count(~self.flagged)})"
+        self.regular_lines_.append(line_collection(ax, grid, values[~self.flagged], label))
         names = row_labels(None, len(values), self.row_names)
-        rank = self._order()
+        chosen = {row: k for k, row in enumerate(self.contribution_rows)}
+        rank = rank_of(self.pvalues, self.d2)
         for i in sorted(np.flatnonzero(self.flagged), key=lambda i: -rank[i]):  # the farthest on top
             colour = colour_of(scale, self.pvalues[i])
-            (line,) = ax.plot(grid, values[i], color=colour, linewidth=1.5, zorder=4, label=names[i])
-            self.lines_.append(line)
+            k = chosen.get(int(i))  # with a line below, which has the same colour and dashes
+            width, dashes, z = (1.2, "-", 4.0) if k is None else (1.9, dash(k), 4.5)
+            style = {"color": colour, "linewidth": width, "linestyle": dashes, "zorder": z}
+            self.lines_ += ax.plot(grid, values[i], label=names[i], **style)
         if self.mean is not None:
-            (line,) = ax.plot(
-                grid, self.mean[:, j], color=_style.INK, linewidth=1.4, linestyle=(0, (5, 2)), zorder=5, label="centre"
-            )  # fmt: skip
-            self.mean_lines_.append(line)
+            style = {"color": _style.INK, "linewidth": 1.4, "linestyle": (0, (5, 2)), "zorder": 5}
+            self.mean_lines_ += ax.plot(grid, self.mean[:, j], label="centre", **style)
         ax.autoscale_view()
 
     def _draw_contributions(self, j: int, scale: Any) -> None:
@@ -366,10 +370,10 @@ class FunctionalOutlierDisplay:
         if self._by_point:
             densities = densities * self.contribution_weights
         names = row_labels(None, len(self.curves), self.row_names)
-        rows = self.contribution_rows
+        rows, by_point = self.contribution_rows, self._by_point
         colours = [colour_of(scale, self.pvalues[i]) if self.flagged[i] else _style.MUTED for i in rows]
         labels = [names[i] for i in rows]
-        self.contribution_lines_ += draw_bands(ax, grid, densities, colours, labels, by_point=self._by_point)
+        self.contribution_lines_ += draw_bands(ax, grid, densities, colours, labels, by_point=by_point)
 
     @property
     def _by_point(self) -> bool:
@@ -380,28 +384,16 @@ class FunctionalOutlierDisplay:
         """Write axis labels, titles and legends of column j."""
         name = self.component_names[j] if self.component_names else ""
         words = "" if self.tick_labels is not None else _style.literal(self.argument_name)
-        top = self.axes_[0, j]
-        _style.tidy(top, "" if bands else words, _style.literal(name) if name else "curve")
-        if bands:
-            unit = "d² by point" if self._by_point else "d² per unit"
-            _style.tidy(self.axes_[-1, j], words, unit if j == 0 else "")
-            top.tick_params(labelbottom=False)
-            if j == 0:
-                legend_of(self.axes_[-1, j], self.contribution_lines_[: len(self.contribution_rows)])
+        unit = "d² by point" if self._by_point else "d² per unit"
+        write_words(list(self.axes_[:, j]), name, words, unit if j == 0 else "")
         if j == 0:
-            legend_of(top, [self.regular_lines_[0], *self.mean_lines_[:1]])
-
-    def _order(self) -> np.ndarray:
-        """Return the rank of each curve, 0 for the farthest."""
-        keys = (self.pvalues,) if self.d2 is None else (-self.d2,)
-        order = np.lexsort(keys)
-        rank = np.empty(order.size, dtype=int)
-        rank[order] = np.arange(order.size)
-        return rank
+            if bands:
+                legend_of(self.axes_[1, 0], self.contribution_lines_[: len(self.contribution_rows)])
+            legend_of(self.axes_[0, 0], [self.regular_lines_[0], *self.mean_lines_[:1]])
 
     def _name_curves(self, n_labels: int) -> None:
         """Write the names of the farthest flagged curves where they leave the others behind."""
-        top = top_flagged(-self._order().astype(float), self.flagged, n_labels)
+        top = top_flagged(-rank_of(self.pvalues, self.d2), self.flagged, n_labels)
         names = row_labels(None, len(self.curves), self.row_names)
         self.annotations_ = label_curves(
             self.axes_[0], self.grid_points, self.curves, top, [names[i] for i in top], ~self.flagged

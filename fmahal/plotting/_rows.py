@@ -52,6 +52,12 @@ class JudgedRows:
     cutoff: Any
 
     @property
+    def least_pvalue(self) -> float | None:
+        """The smallest p-value that the law can give; None where there is none."""
+        least = float(np.min(self.law.sf(np.full(self.d2.shape, np.inf))))
+        return least if least > 0 else None
+
+    @property
     def common(self) -> tuple[FloatArray, Any, float]:
         """Squared distances, their one law and its cutoff, on a scale that all rows share.
 
@@ -129,6 +135,11 @@ def unpack(detector: Any, X: Any) -> tuple[Any, Any]:
         X = before.transform(X) if X is not None and len(detector.steps) > 1 else X
         detector = detector[-1]
     if not hasattr(detector, "pvalues") or not hasattr(detector, "simultaneous"):
+        if hasattr(detector, "pairwise"):
+            raise TypeError(
+                f"{type(detector).__name__} measures distances and has no law, which this display needs: pass "
+                f"FunctionalOutlierDetector({type(detector).__name__}(...)).fit(X)."
+            )
         raise TypeError(
             f"Expected a MahalanobisDetector, or a Pipeline that ends in one, got {type(detector).__name__}."
         )
@@ -252,10 +263,11 @@ def feature_names(detector: Any, X: Any) -> list[str]:
 
 
 def row_labels(X: Any, n: int, row_names: Any = None) -> list[str]:
-    """Return one name a row: those given, else the index of a data frame, else 0, 1, ..."""
+    """Return one name a row: those given, else the index of a data frame or the names of samples, else 0, 1, ..."""
     if row_names is None:
-        index = getattr(X, "index", None)
-        row_names = range(n) if index is None or callable(index) else index
+        index = getattr(X, "index", getattr(X, "sample_names", None))
+        named = index is not None and not callable(index) and not any(name is None for name in index)
+        row_names = index if named else range(n)
     names = [str(name) for name in row_names]
     if len(names) != n:
         raise ValueError(f"row_names has {len(names)} entries for {n} rows.")

@@ -169,7 +169,9 @@ def straight(start: tuple[float, float], stop: tuple[float, float], k: int = 80)
     return np.linspace(start, stop, k)
 
 
-def label_points(ax: Any, x: FloatArray, y: FloatArray, names: list[str], obstacles: FloatArray) -> list[Any]:
+def label_points(
+    ax: Any, x: FloatArray, y: FloatArray, names: list[str], obstacles: FloatArray, *, backed: bool = False
+) -> list[Any]:
     """Write `names` next to points (x, y), avoiding each other, the frame and the points in `obstacles`.
 
     Greedy, in the order given; a name with no free place is left out rather than printed over another.
@@ -178,12 +180,14 @@ def label_points(ax: Any, x: FloatArray, y: FloatArray, names: list[str], obstac
     ----------
     ax : matplotlib Axes
         With final limits.
-    x, y : ndarray of shape (k,)
-        Data coordinates.
+    x, y : ndarray of shape (k,) or (k, c)
+        Data coordinates; c places that would do for each name, the better ones first.
     names : list of str
         One a point.
     obstacles : ndarray of shape (n, 2)
         Data coordinates of the points that a label should not hide.
+    backed : bool, default=False
+        Put white behind the names.
 
     Returns
     -------
@@ -198,20 +202,27 @@ def label_points(ax: Any, x: FloatArray, y: FloatArray, names: list[str], obstac
     blocked = _visible(ax, obstacles) * to_points
     placed: list[np.ndarray] = []
     annotations = []
-    for xy, name in zip(np.column_stack([x, y]), names):
-        anchor = ax.transData.transform(xy) * to_points
-        if not np.all(np.isfinite(anchor)):
-            continue
+    back = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 0.4} if backed else None
+    for xs, ys, name in zip(x.reshape(len(names), -1), y.reshape(len(names), -1), names):
         text = literal(name)
-        spot = _free_spot(anchor, 0.6 * size * len(text) + 5.0, 1.25 * size, frame, blocked, placed)
+        spot, xy = None, (0.0, 0.0)
+        for rank, point in enumerate(zip(xs, ys)):
+            anchor = ax.transData.transform(point) * to_points
+            if not np.all(np.isfinite(anchor)):
+                continue
+            found = _free_spot(
+                anchor, 0.6 * size * len(text) + 5.0, 1.25 * size, frame, blocked, placed, rank
+            )
+            if found is not None and (spot is None or found[3] < spot[3]):
+                spot, xy = found, point
         if spot is None:
             continue
-        offset, box, radius = spot
+        offset, box, radius, _ = spot
         placed.append(box)
         line = {"arrowstyle": "-", "color": MUTED, "linewidth": 0.5, "shrinkA": 0, "shrinkB": 2}
         annotation = ax.annotate(
-            text, xy=xy, xytext=offset, textcoords="offset points", fontsize=size, color=INK,
-            ha="center", va="center", zorder=5, arrowprops=line if radius > _RADII[0] else None,
+            text, xy=xy, xytext=offset, textcoords="offset points", fontsize=size, color=INK, bbox=back,
+            ha="center", va="center", zorder=6, arrowprops=line if radius > _RADII[0] else None,
         )  # fmt: skip
         annotations.append(annotation)
     return annotations
@@ -223,8 +234,8 @@ def _visible(ax: Any, points: FloatArray) -> FloatArray:
     return pixels[np.isfinite(pixels).all(axis=1)]
 
 
-def _free_spot(anchor, width, height, frame, blocked, placed):
-    """Return (offset of the text's centre, its box, radius) of the cheapest free place, or None."""
+def _free_spot(anchor, width, height, frame, blocked, placed, handicap=0):
+    """Return (offset of the text's centre, its box, radius, cost) of the cheapest free place, or None."""
     reach_of_all = _RADII[-1] + width + height
     blocked = blocked[np.abs(blocked - anchor).max(axis=1) <= reach_of_all]
     best, best_cost = None, np.inf
@@ -240,7 +251,7 @@ def _free_spot(anchor, width, height, frame, blocked, placed):
             if any(np.all(box[:2] < other[2:]) and np.all(other[:2] < box[2:]) for other in placed):
                 continue
             hidden = np.count_nonzero(np.all((blocked > box[:2] - 1) & (blocked < box[2:] + 1), axis=1))
-            cost = 12.0 * hidden + radius + rank
+            cost = 12.0 * hidden + radius + rank + handicap
             if cost < best_cost:
-                best, best_cost = (tuple(offset), box, radius), cost
+                best, best_cost = (tuple(offset), box, radius, cost), cost
     return best

@@ -35,6 +35,7 @@ _EIGEN = (
 _SHARE = "The title has the share of the variance. "
 _WIDE = (9.4, 5.6)
 _FLAT = (9.4, 3.1)
+_NARROW, _TALL = (4.3, 5.6), (4.3, 6.6)  # for a telephone, where the wide ones would have to be scrolled
 _PANELS = 3
 _SPARK = (200.0, 34.0)  # units of the small pictures in the table
 _SPARK_POINTS = 100
@@ -102,40 +103,66 @@ def size(detector: Any) -> str:
 
 
 def figures(rows: JudgedRows, names: list[str], words: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return title, SVG and caption of the plots of curves, each as wide as the page."""
+    """Return title, SVG and caption of the plots of curves, each as wide as the page and once more for narrow ones."""
     detector = rows.detector
     caption = _CURVES if words["tick_labels"] is None else _CURVES_BY_POINT
+
+    def curves(ax: Any) -> None:
+        FunctionalOutlierDisplay.from_estimator(
+            detector, rows.X, alpha=rows.alpha, row_names=names, ax=ax, **words
+        )
+
+    flagged = bool(rows.flagged.any())
+    d = int(getattr(curve_space(detector.estimator_), "n_codomain_", 1))
     drawn = [
         _figure(
-            "curves", "The curves, and where they are outlying", caption if rows.flagged.any() else _NO_BAND,
-            lambda ax: FunctionalOutlierDisplay.from_estimator(
-                detector, rows.X, alpha=rows.alpha, row_names=names, ax=ax, **words
-            ),
-            _WIDE if rows.flagged.any() else (_WIDE[0], 0.75 * _WIDE[1]),
+            "curves", "The curves, and where they are outlying", caption if flagged else _NO_BAND, curves,
+            _WIDE if flagged else (_WIDE[0], 0.75 * _WIDE[1]), curves if d == 1 else None,
+            _NARROW if flagged else (_NARROW[0], 0.75 * _NARROW[1]),
         )
     ]  # fmt: skip
     try:
         step, _ = eigen_step(detector)
     except TypeError:
         return drawn
+
+    def eigen(ax: Any) -> None:
+        EigenfunctionDisplay.from_estimator(detector, n_components=_PANELS, ax=ax, **words)
+
+    def below_each_other(ax: Any) -> None:
+        figure = ax.figure
+        ax.remove()
+        eigen(figure.subplots(min(_PANELS, len(step.eigenvalues_)), 1, squeeze=False).ravel())
+
     known = getattr(step, "explained_variance_ratio_", None) is not None
     drawn.append(
         _figure(
-            "eigen", "How the curves vary", _EIGEN.format(_SHARE if known else ""),
-            lambda ax: EigenfunctionDisplay.from_estimator(
-                detector, n_components=_PANELS, ax=ax, **words
-            ),
-            _FLAT,
+            "eigen", "How the curves vary", _EIGEN.format(_SHARE if known else ""), eigen, _FLAT,
+            below_each_other if d == 1 else None, _TALL,
         )
     )  # fmt: skip
     return drawn
 
 
-def _figure(key: str, title: str, caption: str, draw: Any, shape: tuple[float, float]) -> dict[str, Any]:
+def _figure(
+    key: str,
+    title: str,
+    caption: str,
+    draw: Any,
+    shape: tuple[float, float],
+    narrow: Any,
+    narrow_shape: tuple[float, float],
+) -> dict[str, Any]:
+    """Return a plot, wide and, where there is a way to draw it so, narrow."""
     from markupsafe import Markup
 
-    svg = Markup(inline_svg(draw, key, title, shape))
-    return {"title": title, "caption": caption, "svg": svg}
+    second = None if narrow is None else Markup(inline_svg(narrow, f"{key}-narrow", title, narrow_shape))
+    return {
+        "title": title,
+        "caption": caption,
+        "svg": Markup(inline_svg(draw, key, title, shape)),
+        "narrow": second,
+    }
 
 
 def causes(

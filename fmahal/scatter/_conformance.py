@@ -46,7 +46,8 @@ def conformance(
     Raises
     ------
     ValueError
-        For NaN or infinity; for training rows that were changed in place after the fit.
+        For NaN or infinity; for training rows that were changed in place after the fit, or that are needed and were
+        not stored with an unpickled filter.
     OutsideSubspaceError
         For a row off the span where the filter's `outside` is "raise".
 
@@ -103,6 +104,13 @@ def nearest(Z: Array, train: Array) -> tuple[NDArray[np.intp], NDArray[np.intp]]
 def _training(scatter: Any) -> tuple[Array, Array]:
     """Return training rows in coordinates whose nearest row is the nearest, and their lengths."""
     if _needs_columns(scatter):
+        if scatter._fitted_rows is None:
+            raise ValueError(
+                "This ridge filter was unpickled or copied, and the rows it was fitted to were not stored with it. "
+                "What its n_components cut away counts in the distance between two rows, so that scores are not "
+                "enough: fit again, or take the values before."
+            )
+        scatter._recomputed()  # an error where the rows were changed in place
         centred = np.subtract(scatter._fitted_rows, scatter.location_, dtype=np.float64)
         return scatter.whitener_.whiten(centred), np.sqrt(np.einsum("ij,ij->i", centred, centred))
     train: Array = scatter._training_whitened()
@@ -111,7 +119,12 @@ def _training(scatter: Any) -> tuple[Array, Array]:
 
 def _needs_columns(scatter: Any) -> bool:
     """Whether what the ridge filter cuts away differs between training rows, so that all columns count."""
-    return scatter.filter == "ridge" and is_cut(scatter) and scatter._fitted_rows is not None
+    if scatter.filter != "ridge" or scatter.n_components_ >= min(
+        scatter.n_samples_ - 1, scatter.n_features_in_
+    ):
+        return False
+    # Else the rank rule left no more than rounding out.
+    return is_cut(scatter) or scatter._fitted_rows is not None
 
 
 def _embedded(scatter: Any, centred: Array) -> tuple[Array, Array]:
@@ -147,9 +160,9 @@ def _between(scatter: Any, rows: Array, j: NDArray[np.intp], rough: Array, size:
 
 
 def _off_components(scatter: Any, rows: Array) -> tuple[Array, Array]:
-    """Scores of differences, and the squared length of what they leave; zeros where that weighs nothing."""
+    """Scores of differences, and the squared length of what they leave; zeros where that weighs nothing, or is none."""
     scores = rows @ scatter.components_.T
-    if scatter.residual_weight_ == 0:
+    if scatter.residual_weight_ == 0 or scatter.n_components_ == rows.shape[1]:
         return scores, np.zeros(len(rows))
     rest = rows - scores @ scatter.components_
     return scores, np.einsum("ij,ij->i", rest, rest)

@@ -14,6 +14,14 @@ def as_pipeline(estimator: Any) -> Any:
     return estimator
 
 
+def _flat(steps: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    """Return the steps with those of inner pipelines in place of these."""
+    found: list[tuple[str, Any]] = []
+    for name, step in steps:
+        found += _flat(step.steps) if isinstance(step, Pipeline) else [(name, step)]
+    return found
+
+
 def resolve(estimator: Any) -> tuple[Pipeline | None, Any]:
     """Return the transformers before the scatter, and the scatter.
 
@@ -37,7 +45,7 @@ def resolve(estimator: Any) -> tuple[Pipeline | None, Any]:
 
     Notes
     -----
-    O(1): nothing is copied or fitted. Nested pipelines are flattened.
+    O(1): nothing is copied or fitted. Nested pipelines are flattened, those among the transformers too.
 
     Examples
     --------
@@ -54,7 +62,7 @@ def resolve(estimator: Any) -> tuple[Pipeline | None, Any]:
         scatter = as_pipeline(scatter)
         if not isinstance(scatter, Pipeline):
             break
-        steps += scatter.steps[:-1]
+        steps += _flat(scatter.steps[:-1])
         scatter = scatter.steps[-1][1]
     if not hasattr(scatter, "get_precision"):
         where = "The last step of the pipeline" if isinstance(estimator, Pipeline) else "The estimator"

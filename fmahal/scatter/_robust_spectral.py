@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cholesky, eigh, solve_triangular
+from scipy.linalg import LinAlgError, cholesky, eigh, qr, solve_triangular
 from scipy.special import chdtri
+from sklearn.exceptions import ConvergenceWarning
 
 from .._typing import FloatArray
 from ._location import EPS, spatial_median
@@ -16,6 +18,8 @@ _MOST_STEPS = 100
 _LEVEL = 0.975
 _LEAST = 1e-10  # of the total variance: less than this alpha does not make a matrix positive definite
 _TO_SD = 1.4826  # from the median absolute deviation
+_FAR = 1e6  # times the usual reach: a row beyond it is far whatever its distance, and would hide the others
+_MOST = 1e200  # of alpha, in units of the rows: far from overflow
 
 
 class Found(NamedTuple):
@@ -36,34 +40,77 @@ class Found(NamedTuple):
     n_steps: int
 
 
-def coordinates(X: FloatArray) -> FloatArray:
-    """Return rows (n, q) of the same distances from each other, q at most n, about their mean."""
+class Rows(NamedTuple):
+    """Rows to search among.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n, q)
+        Rows of the same distances from each other, q = min(n - 1, p), but for far ones, which are pulled in.
+    exponent : int
+        They are in units of two to this power.
+    rounding : float
+        Length by which rows that are equal may seem to differ.
+    """
+
+    values: FloatArray
+    exponent: int
+    rounding: float
+
+    def alpha(self, alpha: float, units: str) -> float:
+        """Return alpha as the search takes it: an absolute one in the unit of the rows."""
+        return alpha if units != "absolute" else min(float(np.ldexp(alpha, -2 * self.exponent)), _MOST)
+
+    def objective(self, value: float) -> float:
+        """Return a log-determinant in squared units of the data."""
+        return value + 2.0 * self.values.shape[1] * self.exponent * float(np.log(2.0))
+
+
+def coordinates(X: FloatArray) -> Rows:
+    """Bring rows to at most n - 1 columns, about a centre that outliers do not move.
+
+    A row that is farther than a million times the usual is pulled in to there: its direction is what counts, and
+    others would drown in the rounding of its length. The triangle of a QR factorisation has the rounding of each row
+    relative to that row.
+    """
     Y = X.astype(np.float64)
-    Y -= Y.mean(axis=0)
     n, p = Y.shape
-    if p <= n:
-        return Y
-    squares, left = eigh(Y @ Y.T, overwrite_a=True, check_finite=False)
-    there = squares > 10.0 * n * EPS * squares[-1]
-    return left[:, there] * np.sqrt(squares[there])
+    centre = np.median(Y, axis=0)
+    Y -= centre
+    reach = np.abs(Y).max(axis=1, initial=0.0)
+    usual = float(np.median(reach)) or float(reach.max())
+    exponent = int(np.frexp(usual)[1])
+    Y *= np.minimum(1.0, _FAR * usual / np.where(reach > 0, reach, 1.0))[:, None]
+    Y = np.ldexp(Y, -exponent)
+    rounding = n * EPS * float(np.linalg.norm(np.ldexp(centre, -exponent)))
+    if p < n:
+        return Rows(Y, exponent, rounding)
+    one = int(reach.argmin())
+    Y -= Y[one]
+    out, others = np.zeros((n, n - 1)), np.arange(n) != one
+    out[others] = qr(Y[others].T, mode="r", overwrite_a=True, check_finite=False)[0][: n - 1].T
+    return Rows(out, exponent, rounding)
 
 
 def amount(values: FloatArray, alpha: float, units: str) -> float:
     """Return alpha in squared units of the data, from eigenvalues."""
     total = float(values.sum())
     size = {"leading": float(values.max(initial=0.0)), "trace": total, "absolute": 1.0}[units]
-    return max(alpha * size, _LEAST * total)
+    return min(max(alpha * size, _LEAST * total), _MOST)
 
 
-def search(Y: FloatArray, h: int, alpha: float, units: str) -> Found | None:
+def search(Y: FloatArray, h: int, alpha: float, units: str, rounding: float = 0.0) -> Found | None:
     """Return the subset of least objective that the starts lead to; None where h rows are equal."""
-    V = Y - spatial_median(Y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # it is a start
+        V = Y - spatial_median(Y)
     size = np.linalg.norm(V, axis=1)
     nearest = _nearest(size, h)
-    if not Y.shape[1] or size[nearest].max() <= len(Y) * EPS * max(size.max(), np.abs(Y).max(initial=0.0)):
+    reach = float(size[nearest].max())
+    if reach <= rounding + len(Y) * EPS * float(np.median(size)):
         return None
     values, vectors = _sign_spectrum(V, size)
-    if not values.any():  # no direction in which most of the rows vary
+    if values.max() <= (rounding + len(Y) * EPS * reach) ** 2:  # no direction in which most of the rows vary
         values = np.linalg.eigvalsh(_moments(V, nearest)[1])
     fixed = amount(np.maximum(values, 0.0), alpha, units)
     starts = [_nearest(((V @ vectors) ** 2 / (values + fixed)).sum(axis=1), h), nearest]
@@ -97,9 +144,10 @@ def kept_rows(Y: FloatArray, rows: NDArray[np.int64], alpha: float, units: str) 
 
 def quantile(weights: FloatArray, level: float) -> float:
     """Return a quantile of a weighted sum of chi-squares from three moments (Hall, Buckley and Eagleson)."""
-    c1, c2, c3 = (float((weights**k).sum()) for k in (1, 2, 3))
+    unit = float(weights.max())  # cubes of small weights vanish
+    c1, c2, c3 = (float(((weights / unit) ** k).sum()) for k in (1, 2, 3))
     df = c2**3 / c3**2
-    return c1 + float(np.sqrt(c2 / df)) * (float(chdtri(df, 1.0 - level)) - df)
+    return unit * (c1 + float(np.sqrt(c2 / df)) * (float(chdtri(df, 1.0 - level)) - df))
 
 
 def _moments(V: FloatArray, rows: NDArray[np.int64]) -> tuple[FloatArray, FloatArray]:
@@ -111,7 +159,12 @@ def _moments(V: FloatArray, rows: NDArray[np.int64]) -> tuple[FloatArray, FloatA
 
 def _distances(V: FloatArray, C: FloatArray, alpha: float) -> tuple[FloatArray, float]:
     """Return squared distances of centred rows in C + alpha I, and its log-determinant."""
-    lower = cholesky(C + alpha * np.eye(len(C)), lower=True, check_finite=False)
+    try:
+        lower = cholesky(C + alpha * np.eye(len(C)), lower=True, check_finite=False)
+    except LinAlgError:  # alpha is below the rounding of a subset that holds far rows
+        values, vectors = eigh(C, check_finite=False)
+        values = np.maximum(values, len(C) * EPS * values[-1]) + alpha
+        return ((V @ vectors) ** 2) @ (1.0 / values), float(np.log(values).sum())
     white = solve_triangular(lower, V.T, lower=True, check_finite=False)
     return np.einsum("ij,ij->j", white, white), 2.0 * float(np.log(np.diagonal(lower)).sum())
 

@@ -22,6 +22,7 @@ Array = NDArray[np.float64]
 
 _BISECTIONS = 56  # halvings of an interval between two poles: below the rounding of its ends
 _SMALL = 1e-3  # share of the secular equation above which the rest of it gives the term of a pole
+_GRADED = 1e-4  # spread of the squares from which on singular values are worth their time
 _TINY = float(np.finfo(np.float64).tiny)
 _TIE = 4.0 * EPS  # relative width below which two eigenvalues are one
 
@@ -61,7 +62,9 @@ def cut_left_out_distances(
         for rows in row_blocks(*frame.left.shape):
             mu, score = _root(frame, rows, m)
             g = mu / (mu + lift) ** 2 if filter == "rkhs" else 1.0 / (mu + lift)
-            out[rows] += frame.divisor * np.where(mu > EPS, g, 0.0) * score
+            # A root has the digits of the poles it lies between; the last one may be zero, and vanish with its row.
+            there = (m + 1 < frame.squares.size) | (mu > EPS * frame.squares[m])
+            out[rows] += frame.divisor * np.where(there, g, 0.0) * score
             seen[rows] += score
     if filter == "ridge":
         out += frame.divisor * np.maximum(frame.k**2 * size - seen, 0.0) / lift
@@ -73,7 +76,7 @@ def cut_left_out_distances(
 def cut_left_out_conformance(
     frame: Deletion, filter: str, alpha: float, n_components: int, *, lost: str = "ignore"
 ) -> Array:
-    """As `left_out_conformance`, from filters of `n_components` directions: one r x r eigenproblem a row, O(n r^3)."""
+    """As `left_out_conformance`, from filters of `n_components` directions: one r x r decomposition a row, O(n r^3)."""
     n, roots = len(frame.left), np.sqrt(frame.squares)
     lift = frame.lift(alpha) if filter in ("rkhs", "ridge") else 0.0
     scores = frame.left * roots
@@ -82,9 +85,7 @@ def cut_left_out_conformance(
     for i in range(n):
         if lost == "inf" and filter != "ridge" and frame.rest[i] == 0:
             continue
-        matrix = np.diag(frame.squares) - frame.k * np.outer(scores[i], scores[i])
-        mu, vectors = eigh(matrix, subset_by_index=[r - K, r - 1], check_finite=False)
-        mu = np.maximum(mu, EPS * frame.squares[-1])
+        mu, vectors = _leading_without(frame, i, K)
         others = scores[i] - np.delete(scores, i, axis=0)
         along = (others @ vectors) ** 2
         d2 = along @ (mu / (mu + lift) ** 2 if filter == "rkhs" else 1.0 / (mu + lift))
@@ -92,6 +93,25 @@ def cut_left_out_conformance(
             d2 += np.maximum(np.einsum("ij,ij->i", others, others) - along.sum(axis=1), 0.0) / lift
         out[i] = frame.divisor * d2.min()
     return out
+
+
+def _leading_without(frame: Deletion, i: int, K: int) -> tuple[Array, Array]:
+    """Return the K largest eigenvalues without row i, and their eigenvectors in columns.
+
+    Eigenvalues have an error of eps times the largest. Where that counts, singular values have it instead: those of
+    (I - c u u') diag(s), whose first factor has the square I - k u u'.
+    """
+    r, roots, own = frame.squares.size, np.sqrt(frame.squares), frame.left[i]
+    least = frame.squares[K] if r > K else EPS * frame.squares[-1]  # eigenvalues interlace
+    if least > _GRADED * frame.squares[0]:
+        matrix = np.diag(frame.squares) - frame.k * np.outer(own * roots, own * roots)
+        mu, vectors = eigh(matrix, subset_by_index=[r - K, r - 1], check_finite=False)
+        return np.maximum(mu, least), vectors
+    leverage = float(own @ own)
+    left_over = max(1.0 - frame.k * leverage, 0.0)
+    c = frame.k / (1.0 + np.sqrt(left_over))
+    _, singular, right = np.linalg.svd(np.diag(roots) - c * np.outer(own, own * roots))
+    return np.maximum(singular[:K] ** 2, least), right[:K].T
 
 
 def _root(frame: Deletion, rows: slice, m: int) -> tuple[Array, Array]:

@@ -15,8 +15,9 @@ gives every filter that keeps all directions as a moment of one law on the direc
    d^2_{-i} = k \nu \, \frac{\operatorname{Var}_i e}{(\operatorname{E}_i e)^2} \ \text{(rkhs)}, \qquad
    d^2_{-i} = k \nu \, \frac{1 - p_{i0}}{p_{i0}} \ \text{(inverse)}.
 
-No term of these is a difference of nearly equal numbers. The part of the ridge distance off the span of the other rows
-is in it: a training row lies in the span of all.
+The sums have no differences of nearly equal numbers: variances are taken of e or of 1 - e, whichever is small. Only
+:math:`p_{i0}` is one, for a row that outweighs all others, and the caller measures such rows again. The part of the
+ridge distance off the span of the other rows is in it: a training row lies in the span of all.
 """
 
 from __future__ import annotations
@@ -143,11 +144,13 @@ def left_out_distances(frame: Deletion, filter: str, alpha: float, *, lost: str 
         return out
     lift = frame.lift(alpha)
     # e_j in units of its smallest value would do as well: alpha may be far below all eigenvalues.
-    values = lift / (frame.squares + lift)
+    values, kept = 1.0 / (1.0 + frame.squares / lift), frame.squares / (frame.squares + lift)
     if filter == "ridge":
-        mean = _mean(frame, values)
-        return scale * _mean(frame, frame.squares / (frame.squares + lift), rest=0.0) / mean
+        return scale * _mean(frame, kept, rest=0.0) / _mean(frame, values)
     out = scale * _relative_variance(frame, values, np.ones(len(alone), dtype=bool))
+    mean = _mean(frame, values)
+    high = mean > 0.5  # e is near one, and 1 - e has the digits of its variance
+    out[high] = scale * _variance_of_kept(frame, kept, high) / mean[high] ** 2
     if lost == "inf":
         out[alone] = np.inf
     return out
@@ -181,6 +184,17 @@ def _relative_variance(frame: Deletion, values: Array, rows: NDArray[np.bool_]) 
         others = np.where(rest[block] > 0, 1.0 / np.where(rest[block] > 0, mean, 1.0) - 1.0, 0.0)
         out[block] = np.einsum("ij,ij->i", p, relative**2) + rest[block] * others**2
     return out
+
+
+def _variance_of_kept(frame: Deletion, kept: Array, rows: NDArray[np.bool_]) -> Array:
+    """Var_i (1 - e), which is Var_i e, of some rows; 1 - e is zero for what is missing to one."""
+    left, rest = frame.left[rows], frame.rest[rows]
+    out, unit = np.empty(len(left)), float(kept.max()) or 1.0  # squares of small numbers vanish
+    for block in row_blocks(*left.shape):
+        p = frame.k * left[block] ** 2
+        mean = p @ (kept / unit)
+        out[block] = np.einsum("ij,ij->i", p, (kept / unit - mean[:, None]) ** 2) + rest[block] * mean**2
+    return out * unit**2
 
 
 # -------------------------------------------------------------------- nearest other row
@@ -225,13 +239,13 @@ def left_out_conformance(
     n = len(frame.left)
     plain = filter in ("inverse", "truncate")
     lift = 0.0 if plain else frame.lift(alpha)
-    values = lift / (frame.squares + lift)
+    values = 1.0 / (1.0 + frame.squares / lift) if lift > 0 else np.zeros(frame.squares.size)
     alone = frame.rest == 0
     gap, pull = _mean(frame, values) / frame.k, np.broadcast_to(values, frame.left.shape)
     if plain and alone.any():  # the limit of a vanishing alpha
         pull = np.where(alone[:, None], 1.0 / frame.squares, 0.0)
         gap[alone] = np.einsum("ij,ij,j->i", *[frame.left[alone]] * 2, 1.0 / frame.squares)
-    pairs = _Pairs(frame, frame.squares / (frame.squares + lift), pull, gap, filter == "ridge")
+    pairs = _Pairs(frame, frame.squares / (frame.squares + lift), pull, gap, filter == "ridge", plain)
     out = np.empty(n)
     for rows in _square_blocks(n, block):
         out[rows] = frame.divisor * pairs.nearest(np.arange(n)[rows])
@@ -248,6 +262,7 @@ class _Pairs(NamedTuple):
     pull: Array
     gap: Array
     ridge: bool
+    plain: bool
 
     def nearest(self, rows: NDArray[np.int64]) -> Array:
         """Smallest form of each of some rows: candidates by matrix products, then the candidates again."""
@@ -262,9 +277,18 @@ class _Pairs(NamedTuple):
 
     def _zeta(self, rows: NDArray[np.int64]) -> Array:
         own = self.frame.left[rows]
-        pulled = self.pull[rows] * own
-        pulled -= self.frame.k * own * np.einsum("ij,ij->i", own, pulled)[:, None]
-        return (self.frame.rest[rows, None] * own - pulled) / self.gap[rows, None]
+        gap = self.gap[rows, None]
+        pulled = self._projected(own, self.pull[rows] * own)
+        zeta = (self.frame.rest[rows, None] * own - pulled) / gap
+        if self.plain:
+            return zeta
+        high = self.frame.k * gap[:, 0] > 0.5  # e is near one: P a = p_i0 a, and what is left is P((1 - e) a)
+        zeta[high] = self._projected(own[high], self.kept * own[high]) / gap[high]
+        return zeta
+
+    def _projected(self, own: Array, rows: Array) -> Array:
+        """P of each row."""
+        return rows - self.frame.k * own * np.einsum("ij,ij->i", own, rows)[:, None]
 
     def _own(self, rows: NDArray[np.int64]) -> Array:
         return self.frame.rest[rows] / (self.frame.k * self.gap[rows] ** 2)

@@ -23,13 +23,13 @@ from ._spectral_krylov import is_worth_it, leading_of_rows
 from ._spectral_lanczos import leading_in_cache
 
 Route: TypeAlias = Literal["gram", "svd"] | None
-_TALL_BYTES = 2**21  # blocks that stay in the cache between the subtraction and the product
-_TALL_ROWS = 512  # and are tall enough for the product to run at full speed
+_TALL_BYTES, _TALL_ROWS = 2**21, 512  # blocks that the cache holds, tall enough for fast products
 _LANCZOS_SIZE = 200  # below it a full decomposition costs less than the overhead of iterations
 _LANCZOS_SHARE = 0.06  # of all eigenpairs; for more, reduction to tridiagonal form is faster
 _CONVERGED, _CHECK_STEPS = 1e-14, 12
 _KEPT_BYTES = 2**26  # up to here a centred copy saves the subtraction in every step
-_ORTHONORMAL, _MOST_ACCURACY = 1e-13, 1e-3
+_ORTHONORMAL = 1e-13
+_ROUNDED = 4.0  # of eps times the mean: rounding of an entry, and of what came before it
 
 
 class Sums(NamedTuple):
@@ -195,12 +195,15 @@ def _finished(location: FloatArray, gram: FloatArray) -> Sums:
 def rank_floor(X: FloatArray, found: Sums, largest: float, route: str) -> float:
     """Return the square below which a squared singular value is rounding.
 
-    Centring leaves rounding of the size of the mean in every row, entries of less than double precision that of
-    their own size, and products square the spread of the spectrum.
+    A decomposition leaves max(n, p) eps of the largest singular value. What the entries carry from being rounded, as
+    they were given and about a mean known to eps of its size, is a matrix of n independent rows of length eps
+    |mean|: its norm grows as sqrt(n), as that of a direction in which the rows vary does. So more rows remove no
+    direction: those of a standard deviation above 4 eps |mean| stay. Entries of less than double precision carry
+    rounding of their own size, and products square the spread of the spectrum.
     """
     n, p = X.shape
     offset = n * float(found.location @ found.location)
-    floor = (max(n, p) * EPS) ** 2 * max(largest, offset)
+    floor = max((max(n, p) * EPS) ** 2 * largest, (_ROUNDED * EPS) ** 2 * offset)
     if route == "gram":
         floor = max(floor, 10.0 * n * EPS * largest)
     if X.dtype != np.float64:
@@ -313,22 +316,6 @@ def singular_vectors(
         vectors *= signs
         left = None if left is None else left * signs
     return vectors, left
-
-
-def span_accuracy(X: FloatArray, found: Sums, spectrum: Spectrum) -> tuple[float, float]:
-    """Return the squared length, and the share of its length, by which a row of the span may seem to lie off it.
-
-    A training row may carry all that the rank rule dropped, and the rounding of its entries as they were given.
-    """
-    n = X.shape[0]
-    eps = float(np.finfo(X.dtype).eps)
-    entries = float(found.location @ found.location) + found.total
-    noise = 4.0 * spectrum.dropped + (4.0 * eps) ** 2 * entries
-    squares, m = spectrum.squares, min(n, X.shape[1])
-    spread = float(squares[0] / squares[-1])
-    rounding = 10.0 * EPS * (np.sqrt(m * spread) if spectrum.route == "svd" else m * spread)
-    tilt = 2.0 * np.sqrt(noise / squares[-1])  # rows far out in the last direction magnify what bent it
-    return noise, min(float(rounding + tilt), _MOST_ACCURACY)
 
 
 def count_of_share(squares: FloatArray, total: float, share: float) -> int:

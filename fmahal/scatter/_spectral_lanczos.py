@@ -9,10 +9,11 @@ from __future__ import annotations
 import numpy as np
 from scipy.linalg import lapack
 
+from .._kernels._jit import thread_limit, threading_facts
 from .._kernels.lanczos import chunks_of, lanczos_steps, moments_about
 from .._typing import FloatArray
 from .._validation import readonly
-from ._moments import EPS, column_means
+from ._moments import EPS
 from ._spectral_krylov import CONVERGED, ROUNDING
 
 _CACHED_BYTES = 2**24  # rows that pass at the speed of a cache
@@ -23,6 +24,8 @@ _LEAST = 0.25  # of the total in the first few vectors: below, the spectrum is t
 _HOPELESS = 1e3  # predicted excess at the last step
 _SHOWN = 1e-6  # of its value: residual of the pair that only shows the gap
 _CHECK_STEPS = 12
+_GLANCE = 16  # rows whose mean is near enough to that of all
+_ALONE = 2**20  # entries that one thread passes sooner than several meet after each step
 
 Pairs = tuple[FloatArray, FloatArray]
 
@@ -40,19 +43,34 @@ def leading_in_cache(X: FloatArray, count: int) -> tuple[FloatArray, float, None
 
 
 def _is_worth_it(count: int, shape: tuple[int, ...]) -> bool:
-    """Whether Lanczos steps on n >= p rows cost less than their Gram matrix, if they converge."""
+    """Whether compiled Lanczos steps on n >= p rows cost less than their Gram matrix, if they converge."""
     n, p = shape
-    return p <= n and 8 * n * p <= _CACHED_BYTES and 2 * count + _MORE + _CHECK_STEPS <= p // _CHEAP
+    if p > n or 8 * n * p > _CACHED_BYTES or not threading_facts()["jit"]:
+        return False
+    return 2 * count + _MORE + _CHECK_STEPS <= p // _CHEAP
+
+
+def _threads(X: FloatArray) -> int | None:
+    return 1 if X.size < _ALONE else None
 
 
 def mean_and_total(X: FloatArray) -> tuple[FloatArray, float]:
-    """Return the mean of rows and the sum of squares about it, in two passes and without a centred copy."""
+    """Return the mean of rows and the sum of squares about it, without a centred copy.
+
+    One pass about the mean of the first rows does, or two where that of all lies far away.
+    """
     n, p = X.shape
-    origin = column_means(X)
+    location = X[:_GLANCE].mean(axis=0, dtype=np.float64)
     shifts, squares = np.empty((chunks_of(n), p)), np.empty(chunks_of(n))
-    moments_about(readonly(X), readonly(origin), shifts, squares)
-    shift = shifts.sum(axis=0) / n
-    return origin + shift, max(float(squares.sum() - n * (shift @ shift)), 0.0)
+    for _ in range(2):
+        with thread_limit(_threads(X)):
+            moments_about(readonly(X), readonly(location), shifts, squares)
+        shift = shifts.sum(axis=0) / n
+        total, moved = float(squares.sum()), n * float(shift @ shift)
+        location = location + shift
+        if not moved > 0.25 * total:
+            break
+    return location, max(total - moved, 0.0)
 
 
 class _Process:
@@ -71,17 +89,9 @@ class _Process:
     def advance(self, steps: int) -> bool:
         """Take steps; return whether there were directions left for all of them."""
         first, last = self.done, self.done + steps
-        self.done = lanczos_steps(
-            self.rows,
-            self.location,
-            self.basis,
-            self.deflated,
-            self.alpha,
-            self.beta,
-            first,
-            last,
-            self.partial,
-        )
+        state = self.basis, self.deflated, self.alpha, self.beta
+        with thread_limit(_threads(self.rows)):
+            self.done = lanczos_steps(self.rows, self.location, *state, first, last, self.partial)
         return self.done == last and self.beta[last - 1] > 0
 
     def ritz(self) -> tuple[FloatArray, FloatArray]:

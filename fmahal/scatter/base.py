@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._structures.base import row_blocks
 from .._typing import ArrayLike, FloatArray, Outside
-from .._validation import as_rows, check_finite
+from .._validation import as_rows, check_finite, refuse_curves
 from ..distance import mahalanobis
 from ..exceptions import RankDeficientWarning
 from ..whitener import Whitener
@@ -73,6 +73,7 @@ class BaseScatter(QualityMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixi
 
     def _training_rows(self, X: ArrayLike, *, min_samples: int = 2, reset: bool = True) -> FloatArray:
         """Return finite C-ordered float rows; integers become float64."""
+        refuse_curves(X, type(self).__name__)
         rows = validate_data(
             self,
             X,

@@ -73,7 +73,8 @@ explained_variance_ratio_, total_variance_
     n_support_ : int
         Number of kept rows.
     objective_ : float
-        :math:`\log\det(C_H + \alpha I)` of the best subset, in the span of the rows.
+        :math:`\log\det(C_H + \alpha I)` of the best subset, in min(n - 1, p) dimensions that hold the rows;
+        :math:`\alpha` is at least 1e-10 of the variance of the start.
     n_steps_ : int
         Concentration steps of all starts.
     d2_ : ndarray of shape (n_samples_,)
@@ -90,7 +91,7 @@ explained_variance_ratio_, total_variance_
     ValueError
         For NaN, infinity, text, fewer than four rows, or a parameter out of its range.
     RankDeficientError
-        When h rows are equal.
+        When h rows are equal, or fewer but all that would be kept; up to rounding.
 
     See Also
     --------
@@ -111,7 +112,8 @@ explained_variance_ratio_, total_variance_
     weighted sum of chi-squares of :math:`C_H`, stretched so that the medians agree.
 
     Equivariant under translations, orthogonal maps and (but for absolute `alpha`) a common change of units. A step
-    takes O(n q^2 + q^3), q = min(n - 1, p), after O(n p q) once.
+    takes O(n q^2 + q^3), q = min(n - 1, p), after O(n p q) once. Rows that are more than a million times as far from
+    the columnwise median as the usual row are searched for as if they were at that distance.
 
     References
     ----------
@@ -184,20 +186,24 @@ explained_variance_ratio_, total_variance_
         h = min(math.ceil(float(self.support_fraction) * n * (1.0 - 1e-15)), n)
         with one_blas_thread():
             Y = coordinates(rows)
-            found = search(Y, h, float(self.alpha), self.alpha_units)
+            alpha = Y.alpha(float(self.alpha), self.alpha_units)
+            found = search(Y.values, h, alpha, self.alpha_units, Y.rounding)
             if found is None:
-                raise RankDeficientError(
-                    f"At least {h} of {n} rows are equal up to rounding: they have no spread to measure the others by. "
-                    "Constant curves? The same row many times? Look at the spread of each column of X."
-                )
-            kept = kept_rows(Y, found.rows, float(self.alpha), self.alpha_units)
-        inner.fit(rows[kept])
+                raise _no_spread(f"At least {h} of {n} rows are equal up to rounding")
+            kept = kept_rows(Y.values, found.rows, alpha, self.alpha_units)
+        try:
+            inner.fit(rows[kept])
+        except RankDeficientError as error:
+            raise _no_spread(
+                f"{int(kept.sum())} of {n} rows are equal up to rounding, and all others are too far from them to be "
+                "kept"
+            ) from error
         self.filter_ = inner
         self._store(inner.location_, inner.whitener_, n, ddof=n - int(kept.sum()) + 1)
         self.raw_support_ = np.zeros(n, dtype=bool)
         self.raw_support_[found.rows] = True
         self.support_, self.n_support_ = kept, int(kept.sum())
-        self.objective_, self.n_steps_ = found.objective, found.n_steps
+        self.objective_, self.n_steps_ = Y.objective(found.objective), found.n_steps
         for name in _OF_FILTER:
             setattr(self, name, getattr(inner, name))
         self.d2_ = self._distances(rows, squared=True)
@@ -245,6 +251,13 @@ _OF_FILTER = (
     "explained_variance_ratio_",
     "total_variance_",
 )
+
+
+def _no_spread(words: str) -> RankDeficientError:
+    return RankDeficientError(
+        f"{words}: they have no spread to measure the others by. Constant curves? The same row many times? Numbers "
+        "below 1e-150, whose squares vanish? Look at the spread of each column of X, and drop repeated rows."
+    )
 
 
 def _check(value: Any, name: str, good: bool, words: str) -> None:

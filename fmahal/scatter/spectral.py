@@ -12,8 +12,7 @@ from sklearn.utils.validation import validate_data
 from .._registry import scatters
 from .._structures.filtered import Filtered
 from .._typing import ArrayLike, FloatArray, Outside
-from .._validation import check_finite
-from ..exceptions import RankDeficientError
+from .._validation import check_finite, refuse_curves
 from ..whitener import Whitener
 from ._spectral_fit import (
     Route,
@@ -21,10 +20,10 @@ from ._spectral_fit import (
     Sums,
     count_of_share,
     singular_vectors,
-    span_accuracy,
     spectrum_of,
     sums,
 )
+from ._spectral_limits import check_range, check_weights, no_direction, span_accuracy
 from ._spectral_rows import SpectralRows
 from ._spectral_words import complaints
 from .base import _DTYPES
@@ -121,7 +120,8 @@ class SpectralFilter(SpectralRows):
     Raises
     ------
     ValueError
-        For NaN, infinity, text, fewer than two rows, or a parameter out of its range.
+        For NaN, infinity, text, fewer than two rows, a parameter out of its range, and for units, or an alpha, with
+        which squares or weights leave the range of floats.
     RankDeficientError
         When all rows are equal.
 
@@ -144,10 +144,12 @@ class SpectralFilter(SpectralRows):
     Columns are not standardised: the inner product is the dot product of the rows. Curves are brought to
     coordinates with the inner product of their space first.
 
-    *Rank.* A direction counts when its singular value exceeds :math:`\max(n, p)\,\epsilon\,\max(s_1,
-    \sqrt n\,\lVert \bar x \rVert)`; when eigenvalues come from products of the rows, :math:`10\,n\,\epsilon\,
-    \lambda_1` is their rounding. At most n - 1 count. Entries of float32 rows carry their own rounding. Everything
-    is relative: units change no decision.
+    *Rank.* A direction counts when its singular value exceeds the rounding of the decomposition,
+    :math:`\max(n, p)\,\epsilon\,s_1`, and that of entries far from zero, :math:`4\,\epsilon\,\sqrt n\,\lVert \bar x
+    \rVert`, which grows with n as a singular value does: a standard deviation of :math:`4\,\epsilon\,\lVert \bar x
+    \rVert` counts for any n. When eigenvalues come from products of the rows, :math:`10\,n\,\epsilon\,\lambda_1` is
+    their rounding. At most n - 1 count. Entries of float32 rows carry their own rounding. Everything is relative:
+    units change no decision.
 
     *Routes.* For p <= n the p x p products of the rows, which pass in blocks, O(n p^2 + p^3); for p > n the n x n
     ones, O(n^2 p + n^3), and memory for :math:`p\,r` numbers next to the rows. Few components come from Krylov
@@ -244,6 +246,7 @@ class SpectralFilter(SpectralRows):
             The fitted estimator.
         """
         self._check_parameters()
+        refuse_curves(X, type(self).__name__)
         rows = validate_data(self, X, dtype=_DTYPES, order="C", ensure_all_finite=False, ensure_min_samples=2)
         n = rows.shape[0]
         if n <= self.ddof:
@@ -255,10 +258,7 @@ class SpectralFilter(SpectralRows):
             self._not_finite(rows)
         spectrum = self._spectrum(rows, found)
         if not spectrum.squares.size:
-            raise RankDeficientError(
-                f"All {n} rows are equal up to rounding: there is no direction to measure along. Constant curves? "
-                "The same row many times? Look at the spread of each column of X."
-            )
+            raise no_direction(rows)
         self._finish(rows, found, spectrum)
         return self
 
@@ -334,14 +334,13 @@ class SpectralFilter(SpectralRows):
         wanted = self._wanted(spectrum.squares, found.total, (n, p))
         K = min(wanted, rank)
         span = spectrum if self.outside != "ignore" and self.filter != "ridge" else spectrum.leading(K)
-        vectors, left = singular_vectors(rows, found.location, span)
         values = spectrum.squares[:K] / divisor
+        check_range(self, (n, p), found, spectrum, values)
         alpha = self._alpha(float(spectrum.squares[0]), found.total, n)
-        # 1/g; for "rkhs" in an order in which nothing overflows or vanishes
-        inverse = (values + alpha) * ((values + alpha) / values) if self.filter == "rkhs" else values
-        ridge = alpha if self.filter == "ridge" else 0.0
+        inverse, ridge = self._inverse_weights(values, alpha)
+        vectors, left = singular_vectors(rows, found.location, span)
         kept = np.ascontiguousarray(vectors[:, :K])
-        noise, accuracy = span_accuracy(rows, found, spectrum)
+        noise, accuracy = span_accuracy(rows, found, spectrum, vectors)
         structure = Filtered(
             inverse if p > K else inverse + ridge,  # no rest of the space: 1/ridge would weigh rounding
             kept,
@@ -363,6 +362,14 @@ class SpectralFilter(SpectralRows):
         self._whitened = None
         for category, message in complaints(self, rows, found, spectrum, wanted):
             warnings.warn(message, category, stacklevel=3)
+
+    def _inverse_weights(self, values: FloatArray, alpha: float) -> tuple[FloatArray, float]:
+        """Return 1/g without the ridge, and the ridge."""
+        ridge = alpha if self.filter == "ridge" else 0.0
+        with np.errstate(over="ignore", invalid="ignore"):  # named by the check; the order avoids what it can
+            inverse = (values + alpha) * ((values + alpha) / values) if self.filter == "rkhs" else values
+        check_weights(self, alpha, inverse + ridge, values)
+        return inverse, ridge
 
     def _null_weights(self, spectrum: Spectrum, K: int, shape: tuple[int, int]) -> FloatArray:
         if self.filter in ("truncate", "inverse"):

@@ -45,7 +45,8 @@ class SpectralFilterCV(SpectralFilter):
     criterion : {"auto", "likelihood", "stability"}, default="auto"
         "likelihood" takes the largest mean leave-one-out log-likelihood, and needs ``filter="ridge"``: only that
         distance belongs to a density. "stability" takes the smallest alpha for which the distances of rows left out
-        are those of rows that are not (Notes). "auto" is "likelihood" for "ridge", "stability" for "rkhs".
+        are those of rows that are not (Notes). "auto" is "likelihood" for "ridge", "stability" for "rkhs"; where the
+        likelihood has no bound, because directions without any variance exist, it is "stability" for "ridge" too.
     ddof : int, default=1
         The divisor of the covariance is ``n_samples - ddof``.
     outside : {"ignore", "inf", "raise"}, default="ignore"
@@ -62,6 +63,8 @@ class SpectralFilterCV(SpectralFilter):
         standard deviations of the null law; 0 is perfect.
     best_index_ : int
         Index of `alpha_` in `alphas_`. For "stability" the smallest stable candidate, not the one of largest score.
+    criterion_ : {"likelihood", "stability"}
+        The criterion of `scores_`.
     location_, eigenvalues_, components_, n_components_, filter_values_, residual_weight_, null_weights_
         As `SpectralFilter`.
     explained_variance_ratio_, total_variance_, whitener_, rank_, n_samples_, ddof_
@@ -98,8 +101,8 @@ class SpectralFilterCV(SpectralFilter):
     It is the criterion for vectors in p dimensions. For curves, p is the number of coordinates: on a finer grid more
     directions without variance count, and alpha becomes smaller, as the variance of white noise per coordinate does.
     Then "stability", which does not depend on the grid, is the better question. Outliers count with their full
-    distance. Where columns are linear combinations of others the likelihood has no bound, and the smallest candidate
-    is taken with a warning.
+    distance. Where columns are linear combinations of others, as for smooth curves without measurement noise, the
+    likelihood has no bound: "likelihood" then takes the smallest candidate, with a warning, "auto" turns to stability.
 
     *Stability.* Regularisation serves one end here: that the distance measures a new row as it measures those that it
     was fitted to. Too small an alpha weighs directions by variances that the rows themselves made small; a row left
@@ -115,8 +118,16 @@ class SpectralFilterCV(SpectralFilter):
     candidate is stable when both quantiles are shifted by at most 0.25 either way; of the run of stable candidates that
     is met first from the largest one down, the smallest is taken, which still sees the most directions. Below such a
     run, "rkhs" may look stable once more for p > n, where it fits all rows alike: that is not taken. For the sample
-    covariance in k dimensions the shift is about :math:`\sqrt 2 k^{3/2} / n`: so about :math:`(n / 6)^{2/3}` directions
-    are kept. Quantiles up to 3/4 make the choice resistant: a quarter of gross outliers does not move them far.
+    covariance in k dimensions leaving out adds about :math:`d^4 / n` to :math:`d^2`, and the shift is about :math:`q^2
+    / (n \sqrt{2k})` with the quantile :math:`q` of order 3/4 of :math:`\chi^2_k`: from :math:`\sqrt 2\, k^{3/2} / n`
+    for few dimensions to :math:`k^{3/2} / (\sqrt 2\, n)` for many. So between :math:`(n / 6)^{2/3}` and :math:`(n /
+    3)^{2/3}` directions are kept.
+
+    *Outliers.* Quantiles up to 3/4 do not depend on the distances of fewer outliers than a quarter, but all else does:
+    outliers turn eigenvectors, and make the largest eigenvalue, of which the candidates are shares, their own. Once
+    that has pushed the smallest candidate above the eigenvalues of the other rows, no candidate sees their shape: a
+    share of 1e-9 gives way to a single row some ten thousand times as far as the others. `RobustSpectralFilter` does
+    not depend on such rows.
 
     Without a cut the closed forms are exact for the frozen alpha. O(n r) for each candidate, after the decomposition.
 
@@ -146,6 +157,7 @@ class SpectralFilterCV(SpectralFilter):
     alphas_: FloatArray
     scores_: FloatArray
     best_index_: int
+    criterion_: str
 
     def __init__(
         self,
@@ -190,20 +202,25 @@ class SpectralFilterCV(SpectralFilter):
             super().fit(X)
         for warning in caught:  # from the line that called this fit
             warnings.warn(warning.message, warning.category, stacklevel=2)
-        alphas = candidates * float(self.eigenvalues_[0])
+        with np.errstate(over="ignore"):
+            alphas = candidates * float(self.eigenvalues_[0])
+        self._inverse_weights(self.eigenvalues_, float(alphas[-1]))  # an error when it is out of range
         frame = deletion(training_left(self), self.eigenvalues_, ddof=self.ddof)
         rest = self._rest() if self.filter == "ridge" else np.zeros(self.n_samples_)
         if criterion == "likelihood":
             scores = np.array([self._likelihood(frame, a, rest) for a in alphas])
             best, complaint = int(np.argmax(scores)), _at_end(scores)
-        else:
+            unbounded = best == 0 and len(alphas) > 1 and self.n_components_ < self.n_features_in_
+            if unbounded and self.criterion == "auto":  # no noise off the directions: nothing to find there
+                criterion = "stability"
+        if criterion == "stability":
             shifts = np.array([self._shift(frame, a, rest) for a in alphas])
             scores = -np.abs(shifts).max(axis=1)
             best, complaint = smallest_stable(scores)
         if complaint is not None:
             warnings.warn(complaint, stacklevel=2)
         self._refilter(float(alphas[best]))
-        self.alphas_, self.scores_, self.best_index_ = alphas, scores, best
+        self.alphas_, self.scores_, self.best_index_, self.criterion_ = alphas, scores, best, criterion
         return self
 
     # ---------------------------------------------------------------- inside
@@ -276,8 +293,7 @@ class SpectralFilterCV(SpectralFilter):
     def _refilter(self, alpha: float) -> None:
         """Put another alpha into the fitted filter."""
         values, K = self.eigenvalues_, self.n_components_
-        ridge = alpha if self.filter == "ridge" else 0.0
-        inverse = values if ridge else (values + alpha) * ((values + alpha) / values)
+        inverse, ridge = self._inverse_weights(values, alpha)
         structure: Any = self.whitener_._structure
         rest = self.n_features_in_ > K  # of the space, which weighs 1 / ridge
         structure = replace(

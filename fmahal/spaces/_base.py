@@ -21,7 +21,7 @@ from ._contributions import TimeContributions
 from ._fdata import fdata_kind, is_fdata
 from ._frames import GridFrame, Term
 from ._grids import Grid, as_grid, check_same_domain, check_same_grid, positive_array, quadrature
-from ._input import Curves, check_values, not_numbers, read_fdata, real_values, refuse_basis, shape_rows
+from ._input import Curves, about_curves, check_values, read_fdata, real_values, refuse_basis, shape_rows
 
 _DTYPES = (np.float64, np.float32)
 
@@ -150,9 +150,7 @@ class CurveSpace(TransformerMixin, BaseEstimator):
             values = real_values(X, "X")
             return np.asarray(check_array(values, allow_nd=True, dtype=_DTYPES, ensure_all_finite=False))
         except ValueError as error:
-            if np.dtype(object) == getattr(X, "dtype", None) or "could not convert" in str(error):
-                raise ValueError(not_numbers("X", getattr(X, "dtype", type(X).__name__))) from error
-            raise
+            raise about_curves(error, X) from error
 
     def _make_frame(self, curves: Curves) -> Any:
         if curves.d < 1:
@@ -243,7 +241,8 @@ class CurveSpace(TransformerMixin, BaseEstimator):
 
     def _read_again(self, X: Any) -> Curves:
         """Read curves that have to be of the kind of the fit, without a look at their values."""
-        check_is_fitted(self, "kind_")
+        if "kind_" not in self.__dict__:  # the check itself takes as long as to read a few curves
+            check_is_fitted(self, "kind_")
         self._check_kind(X)
         curves = self._read(X, reset=False)
         self._check_same(curves)

@@ -1,12 +1,14 @@
 """Coordinates in a basis: coefficients times a factor F of the Gram matrix, FF' = G.
 
-scikit-fda gives the Gram matrix of a basis. Gram matrices of derivatives, and with a weight on the domain, are
-integrated here by Gauss-Legendre rules between the knots, exact for polynomials and splines on any domain: scikit-fda's
-own loses all digits for monomials on a domain much longer or shorter than one.
+scikit-fda gives the Gram matrix of most bases. Those of splines, of derivatives and with a weight on the domain are
+integrated here by Gauss-Legendre rules between the knots, exact for polynomials and splines on any domain. Functions
+that depend on one another almost, such as monomials on a domain far from zero, never meet in a Gram matrix, which
+squares what tells them apart: there F comes from an orthogonal factorisation of their values (`_roots`).
 """
 
 from __future__ import annotations
 
+import warnings
 from itertools import product
 from typing import Any
 
@@ -14,6 +16,7 @@ import numpy as np
 from scipy.linalg import block_diag, solve_triangular
 
 from .._typing import FloatArray
+from ..exceptions import RankDeficientWarning
 from ._frames import Term, derivatives
 from ._grids import (
     EPS,
@@ -29,6 +32,8 @@ from ._input import Curves
 
 _POINTS = 201  # of an axis on which curves in a basis are shown
 _NODES = 12  # Gauss-Legendre nodes of a panel
+_CLEAR = 1e-6  # smallest eigenvalue of a Gram matrix of unit functions whose factor has the digits
+_SEEN = 1e-3  # of a curve's norm: what it may lose without a word
 
 
 class BasisFrame:
@@ -66,7 +71,7 @@ class BasisFrame:
         for term in terms:
             for index, factor in derivatives(term):
                 self.gram += factor * gram(basis, index, components, domain_weight)
-        self._factor, self._inverse = gram_factor(self.gram)
+        self._factor, self._inverse, self._lost = self._factors()
 
     @property
     def size(self) -> int:
@@ -74,8 +79,45 @@ class BasisFrame:
         return int(self._factor.shape[1])
 
     def coordinates(self, coefficients: FloatArray) -> FloatArray:
-        """Map (n, m) coefficients to (n, size) rows of the same dtype."""
-        return (coefficients @ self._factor).astype(coefficients.dtype, copy=False)
+        """Map (n, m) coefficients to (n, size) rows of the same dtype; warn of curves that lose a part."""
+        Z: FloatArray = (coefficients @ self._factor).astype(coefficients.dtype, copy=False)
+        if self._lost is not None and len(Z):
+            self._complain(np.linalg.norm(coefficients @ self._lost, axis=1), np.linalg.norm(Z, axis=1))
+        return Z
+
+    def _factors(self) -> tuple[FloatArray, FloatArray, FloatArray | None]:
+        """Return F, its left inverse, and what maps coefficients to the part that F leaves out."""
+        if not well_conditioned(self.gram):
+            from ._roots import basis_root, root_factor
+
+            found = [
+                (factor, basis_root(self.basis, index, self.components, self.domain_weight))
+                for term in self.terms
+                for index, factor in derivatives(term)
+            ]
+            roots = [np.sqrt(factor) * root for factor, root in found if root is not None]
+            if len(roots) == len(found):
+                F, inverse, lost = root_factor(np.vstack(roots))
+                level = any(
+                    term.order == 0 for term in self.terms
+                )  # else polynomials count for nothing: no loss
+                return F, inverse, lost if level else None
+        return (*gram_factor(self.gram), None)
+
+    def _complain(self, lost: FloatArray, kept: FloatArray) -> None:
+        """Warn when a curve has a part that its coordinates do not show."""
+        worst = int(np.argmax(lost - _SEEN * kept))
+        if lost[worst] > _SEEN * kept[worst]:
+            m, q = self._factor.shape
+            where = " x ".join(f"[{a:.6g}, {b:.6g}]" for a, b in self.domain)
+            warnings.warn(
+                f"{m - q} of {m} directions of {type(self.basis).__name__} cannot be told from rounding on {where} and "
+                f"are left out; curve {worst} has a part there, of about {lost[worst]:.2g} next to {kept[worst]:.2g}. "
+                "Usual causes: powers of an argument far from zero, such as years. Convert the curves with "
+                "X.to_basis(BSplineBasis(...)), or count the argument from the middle of the domain.",
+                RankDeficientWarning,
+                stacklevel=2,
+            )
 
     def values(self, Z: FloatArray) -> FloatArray:
         """Map rows back to coefficients; those of functions without norm are zero."""
@@ -126,6 +168,16 @@ def basis_frame(space: Any, curves: Curves, components: FloatArray, terms: list[
 def domain_of(basis: Any) -> tuple[tuple[float, float], ...]:
     """Return the domain of a basis as floats."""
     return tuple((float(a), float(b)) for a, b in basis.domain_range)
+
+
+def well_conditioned(G: FloatArray) -> bool:
+    """Whether a factor of the Gram matrix keeps the digits of its functions, taken to unit norm."""
+    scale = np.sqrt(np.maximum(np.diagonal(G), 0.0))
+    used = scale > 0
+    if not (used.any() and np.isfinite(G).all()):
+        return False
+    R = G[np.ix_(used, used)] / np.outer(scale[used], scale[used])
+    return bool(np.linalg.eigvalsh(0.5 * (R + R.T))[0] > _CLEAR)
 
 
 def gram_factor(G: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -181,10 +233,19 @@ def gram(basis: Any, index: tuple[int, ...], components: FloatArray, domain_weig
         for piece, j in zip(pieces, index, strict=True):
             result = np.kron(result, gram(piece, (j,), np.ones(1), None))
         return result * components[0]
-    # scikit-fda's adaptive rule takes minutes for functions of several arguments with kinks
-    plain = domain_weight is None and not any(index) and basis.dim_domain == 1
+    # scikit-fda takes minutes for functions of several arguments with kinks, and for some hundred splines
+    plain = domain_weight is None and not any(index) and basis.dim_domain == 1 and not _has_knots(basis)
     if plain and (components.size == 1 or (components == components[0]).all()):
         return components[0] * np.asarray(basis.gram_matrix(), dtype=np.float64)
+    rows = weighted_values(basis, index, components, domain_weight)
+    return np.asarray(rows @ rows.T)
+
+
+def weighted_values(
+    basis: Any, index: tuple[int, ...], components: FloatArray, domain_weight: Any
+) -> FloatArray:
+    """Values, (m, nodes * d), of one derivative at Gauss-Legendre nodes, times the roots of all weights."""
+    how, pieces = parts(basis)
     axes = [_gauss(piece, len(pieces)) for piece in pieces] if how != "other" else _plain_gauss(basis)
     nodes = tuple(x for x, _ in axes)
     measure = outer(tuple(w for _, w in axes))
@@ -193,8 +254,7 @@ def gram(basis: Any, index: tuple[int, ...], components: FloatArray, domain_weig
         measure = measure * weight
     phi = evaluate(basis, nodes, index)
     weighted = phi * np.sqrt(measure)[..., None] * np.sqrt(components)
-    rows = weighted.reshape(len(phi), -1)
-    return np.asarray(rows @ rows.T)
+    return np.asarray(weighted.reshape(len(phi), -1))
 
 
 def evaluate(basis: Any, grid: Grid, index: tuple[int, ...]) -> FloatArray:
@@ -231,6 +291,13 @@ def evaluate(basis: Any, grid: Grid, index: tuple[int, ...]) -> FloatArray:
         return np.asarray(derivative(grid[0])).reshape(basis.n_basis, *shape, 1)
     points = grid[0] if len(grid) == 1 else np.array(list(product(*grid)))
     return np.asarray(basis(points)).reshape(basis.n_basis, *shape, basis.dim_codomain)
+
+
+def _has_knots(basis: Any) -> bool:
+    """Whether a basis is made of polynomials between knots, which the rules here integrate exactly."""
+    from skfda.representation.basis import BSplineBasis
+
+    return isinstance(basis, BSplineBasis)
 
 
 def _gauss(basis: Any, n_axes: int) -> tuple[FloatArray, FloatArray]:

@@ -43,6 +43,14 @@ class TimeContributions(NamedTuple):
     density: FloatArray
     weights: FloatArray
 
+    def __repr__(self) -> str:
+        """Say how many curves, points and components there are; the numbers are in the fields."""
+        n, *points, d = self.density.shape
+        shape = " x ".join(map(str, points))
+        ends = ", ".join(f"{p[0]:g} to {p[-1]:g}" for p in self.grid_points)
+        words = [f"n_samples={n}", f"points={shape}", f"components={d}", f"domain=({ends})"]
+        return f"TimeContributions({', '.join(words)}, with grid_points, density and weights)"
+
     @property
     def mass(self) -> FloatArray:
         """Density times weights, of the shape of `density`: what each point and component adds."""

@@ -24,6 +24,8 @@ from ._grids import (
     stencil,
 )
 
+_TINY = float(np.finfo(np.float64).tiny)
+
 
 class Term(NamedTuple):
     """One term of an inner product: total derivative order, and the factor in front of it for each axis.
@@ -40,9 +42,23 @@ def derivatives(term: Term) -> list[tuple[tuple[int, ...], float]]:
     found = []
     for index, times in multi_indices(term.order, len(term.lengths)):
         for length, j in zip(term.lengths, index, strict=True):
-            times *= length ** (2 * j)
+            times *= _power(length, 2 * j)
         found.append((index, times))
     return found
+
+
+def _power(length: float, exponent: int) -> float:
+    try:
+        power = length**exponent
+    except OverflowError:
+        power = np.inf
+    if not _TINY <= power <= 1.0 / _TINY:
+        raise ValueError(
+            f"The length {length:.3g} to the power of {exponent}, which weighs a derivative, exceeds the range of "
+            "floats. Measure the argument of the curves (and length_scale) in units in which the domain has a length "
+            "of about 1."
+        )
+    return power
 
 
 class Block(NamedTuple):

@@ -1,7 +1,8 @@
 """Grids of observation points: their checks, quadrature weights and difference operators.
 
 A field of curves is an array of shape (n, T_1, ..., T_k, d). The derivative of order j along an axis is taken by j
-rounds of difference quotients; after each, the values live at the midpoints of the cells between the old points.
+rounds of difference quotients. After k rounds they are k! times the divided differences of k + 1 neighbouring points,
+and live at the means of these: the next round divides by the distances of those means.
 """
 
 from __future__ import annotations
@@ -193,22 +194,24 @@ class Stencil(NamedTuple):
 
 
 def stencil(points: FloatArray, order: int) -> Stencil:
-    """Return the difference quotients of an order on increasing points.
+    """Return the divided differences of an order on increasing points, times its factorial.
 
-    The end cells reach to the ends of the grid, so that the widths sum to its range and the seminorm of order j is
-    exact for polynomials of degree j.
+    Round r divides by a r-th of the distance between points r apart: the result is exact for polynomials of degree
+    `order` on any grid (midpoints of midpoints would do for even ones alone). The cells lie between the means of
+    neighbouring windows of `order` points; those at the ends reach to the ends of the grid, so that the widths sum to
+    its range, and a constant derivative has its exact norm.
     """
-    steps: list[FloatArray] = []
-    nodes = previous = points
-    for _ in range(order):
-        previous = nodes
-        steps.append(np.diff(nodes))
-        nodes = nodes[:-1] + 0.5 * steps[-1]
     if order == 0:
-        return Stencil(steps, nodes, cell_widths(points))
-    edges = previous.copy()
+        return Stencil([], points, cell_widths(points))
+    steps: list[FloatArray] = []
+    means = points
+    for r in range(1, order + 1):
+        if r > 1:  # of r neighbouring points, from those of r - 1
+            means = means[:-1] + (points[r - 1 :] - means[:-1]) / r
+        steps.append((points[r:] - points[:-r]) / r)
+    edges = means.copy()
     edges[0], edges[-1] = points[0], points[-1]
-    return Stencil(steps, nodes, np.diff(edges))
+    return Stencil(steps, means[:-1] + 0.5 * np.diff(means), np.diff(edges))
 
 
 def multi_indices(order: int, n_axes: int) -> list[tuple[tuple[int, ...], float]]:

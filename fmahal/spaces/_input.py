@@ -49,21 +49,22 @@ class Curves(NamedTuple):
 def read_fdata(X: Any, basis: Any, known: Grid | None = None) -> Curves:
     """Read an object of scikit-fda; irregular curves keep their raw observations as `values`.
 
-    A grid that equals `known` is not looked at again: that one is returned.
+    A grid that equals `known`, that of the fit, is not looked at again: that one is returned, and no labels.
     """
     kind = fdata_kind(X)
     if kind not in ("grid", "basis", "irregular"):
         raise TypeError(
             f"X is a {type(X).__name__}: convert it to FDataGrid, FDataBasis or FDataIrregular first."
         )
-    labels = {name: getattr(X, name, None) for name in _LABELS}
+    labels = {name: getattr(X, name, None) for name in _LABELS} if known is None else {}
     if len(X) == 0:
         raise ValueError("X holds no curves: 0 sample(s) given, at least 1 is needed.")
     domain = tuple((float(a), float(b)) for a, b in X.domain_range)
     if kind == "grid":
         refuse_basis(basis, "an FDataGrid")
         values = real_values(X.data_matrix, "X.data_matrix")
-        labels["interpolation"] = X.interpolation
+        if known is None:
+            labels["interpolation"] = X.interpolation
         grid = known if known and _equal(X.grid_points, known) else as_grid(tuple(X.grid_points))
         return Curves(kind, values, grid, domain, values.shape[-1], None, labels)
     if kind == "basis":
@@ -118,9 +119,22 @@ def not_numbers(name: str, dtype: Any) -> str:
     )
 
 
-def shape_rows(
-    values: FloatArray, grid_points: Any, known: Grid | None = None
-) -> tuple[FloatArray, Grid]:
+def about_curves(error: ValueError, X: Any) -> ValueError:
+    """Return an error of scikit-learn about an array as one about curves."""
+    text = str(error)
+    if np.dtype(object) == getattr(X, "dtype", None) or "could not convert" in text:
+        return ValueError(not_numbers("X", getattr(X, "dtype", type(X).__name__)))
+    if "Expected 2D array, got 1D array" in text:
+        return ValueError(
+            f"Expected 2D array, got 1D array: X is one curve of {np.size(X)} points, and a sample of curves has shape "
+            "(n, T). Reshape your data: X[None], or x[[i]] in place of x[i]."
+        )
+    if "features, but" in text:
+        return ValueError(f"{text} Curves need the points of those in fit: interpolate them to that grid.")
+    return error
+
+
+def shape_rows(values: FloatArray, grid_points: Any, known: Grid | None = None) -> tuple[FloatArray, Grid]:
     """Give an array of curves the shape (n, T_1, ..., T_k, d), with its grid: `known`, if that was checked before."""
     if known is not None:
         grid = known
@@ -140,9 +154,16 @@ def shape_rows(
         values = values[..., None]
     if values.ndim != len(wanted) + 2 or values.shape[1:-1] != wanted or values.shape[-1] == 0:
         sizes = ", ".join(str(size) for size in wanted)
+        shape = values.shape[:-1] if values.shape[-1] == 1 else values.shape
+        if len(wanted) == 1 and len(shape) == 3 and shape[0] == 1 and shape[2] == wanted[0]:
+            raise ValueError(
+                f"X has shape {shape[1:]}, read as one curve of {shape[1]} points and {shape[2]} components. If it is "
+                f"{shape[1]} curves of {shape[2]} points, it lacks the axis of components that the curves in fit have: "
+                f"(n, {sizes}, d)."
+            )
         raise ValueError(
-            f"X has shape {values.shape[:-1] if values.shape[-1] == 1 else values.shape}, and grid_points asks for "
-            f"(n, {sizes}) or (n, {sizes}, d): one column for each grid point."
+            f"X has shape {shape}, and grid_points asks for (n, {sizes}) or (n, {sizes}, d): one column for each grid "
+            "point."
         )
     return values, grid
 

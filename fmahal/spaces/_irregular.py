@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .._typing import FloatArray
-from ._bases import domain_of
+from ._bases import domain_of, gram
 from ._grids import EPS, SAME
 
 
@@ -46,7 +46,7 @@ def smooth(X: Any, basis: Any) -> FloatArray:
     m, d = basis.n_basis, basis.dim_codomain
     lows, highs = np.array(domain_of(basis)).T
     design = np.asarray(basis(np.clip(points, lows, highs))).reshape(m, len(points), d)
-    unit = np.sqrt(np.diagonal(basis.gram_matrix()))
+    unit = np.sqrt(np.diagonal(gram(basis, (0,) * basis.dim_domain, np.ones(d), None)))
     unit = np.where(unit > 0, unit, 1.0)
     design = design / unit[:, None, None]
     coefficients = np.empty((len(X), m))

@@ -25,7 +25,8 @@ class L2Space(CurveSpace):
     Parameters
     ----------
     grid_points : array-like of shape (T,), or tuple of them, optional
-        Where curves given as arrays were observed; a tuple (u, v) for surfaces. By default equally spaced on [0, 1].
+        Where curves given as arrays were observed; a tuple (u, v) for surfaces. By default equally spaced on [0, 1],
+        also for a data frame whose column names are numbers: pass ``grid_points=X.columns.astype(float)``.
         An `FDataGrid` brings its own, which must then be these. For curves in a basis: where contributions are shown,
         by default 201 points an axis.
     weights : "trapezoid", "simpson" or array-like of shape (T,), default="trapezoid"
@@ -37,7 +38,7 @@ class L2Space(CurveSpace):
         grid.
     component_weights : array-like of shape (d,), optional
         Positive weights of the components of vector-valued curves; by default 1 each. Components of different units
-        need them.
+        need them; ``1 / X.var(axis=0).mean(axis=0)`` of arrays (n, T, d) gives each the same share of the variance.
     derivative : int, default=0
         Take the inner product of the derivatives of this order instead of that of the curves; for surfaces of all
         partial derivatives of this order. Polynomials below this order, such as constants, then count for nothing.
@@ -74,15 +75,17 @@ class L2Space(CurveSpace):
     too, or a plain array: (n, T), (n, T, d) vector-valued, and with ``grid_points=(u, v)`` surfaces (n, T1, T2[, d]).
 
     On a grid the coordinates are the values times the roots of their weights: O(n T) time and one array of output. In a
-    basis of m functions with Gram matrix G = FF' they are the coefficients times F: O(m^3 + n m^2); directions of a
-    nearly singular G that are below rounding are left out. Components are concatenated before anything is squared, and
-    surfaces have the products of the weights of their axes.
+    basis of m functions with Gram matrix G = FF' they are the coefficients times F: O(m^3 + n m^2). Where G is nearly
+    singular F comes from the values of the functions, which have twice its digits; directions that are rounding even in
+    them are left out, with a `RankDeficientWarning` when a curve has a part there.
+    Components are concatenated before anything is squared, and surfaces have the products of the weights of their axes.
 
     Integrals run over the range of the grid, from its first to its last point; a wider domain of an `FDataGrid` adds
     nothing.
 
-    Derivatives on a grid are difference quotients on its cells, each with the width of its cell: exact for piecewise
-    linear curves (first derivative), on T - derivative values.
+    Derivatives on a grid are divided differences times the factorial of their order, each with the width of its cell:
+    exact for piecewise linear curves (first derivative) and for polynomials of degree `derivative` on any grid, on
+    T - derivative values.
 
     Registration and smoothing are left to scikit-fda, in steps before this one.
 

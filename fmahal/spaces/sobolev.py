@@ -73,12 +73,12 @@ class SobolevSpace(CurveSpace):
 
     Notes
     -----
-    On a grid the coordinates are the values and their difference quotients on the cells, times the roots of their
+    On a grid the coordinates are the values and their divided differences on the cells, times the roots of their
     weights: (m + 1) T - m (m + 1) / 2 numbers a curve and component, O(n T m) time. The first-order term is the exact
     one of the piecewise linear curve through the values, and the same when time runs backwards; that of order j
-    is exact for polynomials of degree j. In a basis the Gram matrices of all derivatives are added: O(m^3 + n m^2) for
-    m functions. On surfaces the derivatives of order j are all partial derivatives of that total order, as often as
-    they occur in the tensor of them.
+    is exact for polynomials of degree j, on uneven grids too. In a basis the Gram matrices of all derivatives are
+    added: O(m^3 + n m^2) for m functions. On surfaces the derivatives of order j are all partial derivatives of that
+    total order, as often as they occur in the tensor of them.
 
     Differences amplify noise: smooth rough curves first, or use a small `length_scale`.
 

@@ -12,13 +12,14 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._structures.base import row_blocks
 from .._typing import ArrayLike, FloatArray
-from .._validation import as_rows, check_finite, readonly
+from .._validation import as_rows, check_finite, readonly, refuse_curves
 from ..exceptions import RankDeficientError
 from ..scatter import spatial_median
 from ..scatter.robust_scale import KINDS, row_scales
 
 _DTYPES = (np.float64, np.float32)
 _EPS = float(np.finfo(np.float64).eps)
+_TINY = float(np.finfo(np.float64).tiny)
 _AT_MEDIAN = 64 * _EPS  # of a row's and the median's lengths: nearer, the direction to the row is rounding
 _SHARE = 0.95  # of the robust variance
 _ROWS_EACH = 5  # rows that a scatter of the scores wants for each of them
@@ -26,7 +27,7 @@ _MOST = 10
 
 
 class _Axes(NamedTuple):
-    """Orthonormal directions in rows (r, p) and the scores of the training rows (r, n)."""
+    """Orthonormal directions in rows (r, p) and the scores of the training rows (r, n), in the unit of the fit."""
 
     directions: FloatArray
     scores: FloatArray
@@ -77,7 +78,8 @@ class SphericalPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
     Raises
     ------
     ValueError
-        For NaN, infinity, text, fewer than two rows, a parameter out of range, or more directions than rows vary in.
+        For NaN, infinity, text, fewer than two rows, a parameter out of range, more directions than rows vary in, or
+        variances beyond the range of floats.
     RankDeficientError
         When all rows are equal.
 
@@ -157,21 +159,23 @@ class SphericalPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
             The fitted transformer.
         """
         self._check_parameters()
+        refuse_curves(X, type(self).__name__)
         rows = validate_data(self, X, dtype=_DTYPES, order="C", ensure_all_finite=False, ensure_min_samples=2)
         check_finite(rows, "X", getattr(self, "feature_names_in_", None))
         rows = rows.astype(np.float64, copy=False)
-        location, axes = _spherical_axes(rows)
+        location, axes, unit = _spherical_axes(rows)
         variances = row_scales(readonly(np.ascontiguousarray(axes.scores)), self.scale)[1] ** 2
         order = np.argsort(-variances, kind="stable")
         variances = variances[order]
         K = self._number(variances, len(rows))
         total = float(variances.sum())
+        kept = _in_units(variances[:K], unit)
         components = axes.directions[order[:K]]
         largest = np.abs(components).argmax(axis=1)
         components = components * np.sign(components[np.arange(K), largest])[:, None]
         self.location_ = location
         self.components_ = components
-        self.eigenvalues_ = variances[:K]
+        self.eigenvalues_ = kept
         self.explained_variance_ratio_ = variances[:K] / total if total > 0 else np.zeros(K)
         self.n_components_ = K
         self.rank_ = len(variances)
@@ -319,8 +323,21 @@ class SphericalPCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         return tags
 
 
-def _spherical_axes(rows: FloatArray) -> tuple[FloatArray, _Axes]:
-    """Return the spatial median, and the directions of the signs with the scores of the rows."""
+def _in_units(variances: FloatArray, unit: float) -> FloatArray:
+    """Return variances in squared units of the data; a ValueError where floats have no room for them."""
+    with np.errstate(over="ignore", under="ignore"):
+        found = (variances * unit) * unit  # unit**2 alone may overflow
+    if np.isfinite(found).all() and not ((found < _TINY) & (variances > 0)).any():
+        return found
+    raise ValueError(
+        f"SphericalPCA: the entries of X are up to {2 * unit:.2g}, and variances of the scores, in squared units, "
+        "exceed the range of floats. Bring the rows to other units first, for example "
+        f"2.0**{-round(np.log2(unit))} * X."
+    )
+
+
+def _spherical_axes(rows: FloatArray) -> tuple[FloatArray, _Axes, float]:
+    """Return the spatial median, the directions of the signs with the scores of the rows, and the unit of those."""
     largest = float(np.abs(rows).max(initial=0.0))
     unit = 2.0 ** np.floor(np.log2(largest)) if largest > 0 else 1.0  # exact, and no square overflows
     X = rows / unit
@@ -337,7 +354,7 @@ def _spherical_axes(rows: FloatArray) -> tuple[FloatArray, _Axes]:
     # What rounding of the centring leaves of a sign, squared, in all of them.
     noise = float(np.sum((_AT_MEDIAN * np.linalg.norm(X[away], axis=1) / length[away]) ** 2))
     directions = _directions(signs, noise)
-    return location * unit, _Axes(directions, (centred @ directions.T).T * unit)
+    return location * unit, _Axes(directions, (centred @ directions.T).T), unit
 
 
 def _directions(signs: FloatArray, noise: float) -> FloatArray:

@@ -299,8 +299,8 @@ class TestErrors:
         text = long_table(curves, GRID).replace(repr(float(curves[2, 3])), "")
         message = refused("detect", write(text), "--curves")
         assert f"curve 'c2' has no number in column 'value' at t = {GRID[3]:g}" in message
-        assert "--drop is for wide tables" in refused(
-            "detect", write(long_table(curves, GRID)), "--curves", "--drop", "t"
+        assert "--labels is for wide tables" in refused(
+            "detect", write(long_table(curves, GRID)), "--curves", "--labels", "t"
         )
 
     def test_too_few_points_or_curves(self, refused, write, curves):

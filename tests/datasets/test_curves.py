@@ -75,7 +75,7 @@ def check_moments(X, mean, covariance):
 
 @pytest.mark.parametrize("model", MODELS)
 def test_moments_are_those_of_the_formulas(model):
-    bunch = make_outlying_curves(model, 8000, T, contamination=0.5, random_state=3)
+    bunch = make_outlying_curves(model, 3000, T, contamination=0.5, random_state=3)
     mean, covariance, other_mean, other_covariance = LAW[model]
     check_moments(bunch.data[~bunch.outliers], mean, covariance)
     check_moments(bunch.data[bunch.outliers], other_mean, other_covariance)
@@ -144,7 +144,7 @@ def test_fields_and_seeds(make):
 @pytest.mark.parametrize("process", ["brownian", "bridge", "exponential"])
 def test_moments_of_a_process(process):
     mean = np.cos(t)
-    bunch = make_functional_samples(process, 6000, T, mean=mean, scale=4.0, length_scale=0.3, random_state=0)
+    bunch = make_functional_samples(process, 2000, T, mean=mean, scale=4.0, length_scale=0.3, random_state=0)
     check_moments(bunch.data, mean, bunch.covariance)
     kernel = {
         "brownian": np.minimum.outer(t, t),
@@ -156,9 +156,9 @@ def test_moments_of_a_process(process):
 
 @pytest.mark.parametrize("process", ["brownian", "bridge"])
 def test_the_spectrum_is_that_of_the_covariance_operator(process):
-    bunch = make_functional_samples(process, 2, 401, scale=2.0, random_state=0)
+    bunch = make_functional_samples(process, 2, 201, scale=2.0, random_state=0)
     step = np.diff(bunch.grid_points)[0]
-    weights = np.full(401, step)
+    weights = np.full(201, step)
     weights[[0, -1]] /= 2
     root = np.sqrt(weights)
     values, vectors = np.linalg.eigh(root[:, None] * bunch.covariance * root)
@@ -203,7 +203,7 @@ def test_without_scikit_fda_the_error_says_what_to_do(monkeypatch):
         (make_functional_samples, {"n_points": 1}, "one point is not a curve"),
         (make_functional_samples, {"scale": 0.0}, "scale must be positive"),
         (make_functional_samples, {"length_scale": -1.0}, "length_scale must be positive"),
-        (make_functional_samples, {"mean": [1.0, 2.0]}, "location"),
+        (make_functional_samples, {"mean": [1.0, 2.0]}, "mean must have shape"),
     ],
 )
 def test_errors_name_the_argument(make, arguments, words):

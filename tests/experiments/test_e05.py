@@ -56,7 +56,22 @@ def test_every_model_is_in_the_plan_and_has_a_reason():
 
     assert list(verdicts.MODELS) == list(CURVE_MODELS)
     cells = list(e05.cells_of(e05.GRIDS["full"]))
-    assert len(set(cells)) == 9 * 2 * 3
+    assert len(set(cells)) == 10 * 2 * 3  # the nine and the smooth curves
+
+
+def test_smooth_curves_differ_by_their_wave_alone():
+    X, outliers = e05.data_set(e05.Cell("smooth", 200, 10), 0)
+    assert outliers.sum() == 20
+    kinks = np.abs(np.diff(X, 2, axis=1)).max(axis=1)
+    assert kinks[outliers].min() > kinks[~outliers].max()
+    assert np.abs(X[outliers]).mean() < 1.5 * np.abs(X[~outliers]).mean()
+
+
+def test_smooth_curves_do_not_count_among_the_nine():
+    lines = [line(), line("peer"), line(model="smooth", hits=[0, 0]), line("peer", model="smooth")]
+    assert {one["model"] for one in verdicts.complete(lines)} == {"shape"}
+    assert e05.sets_of("mrcd", "smooth", TINY) == 0
+    assert e05.sets_of("default", "smooth", TINY) == 2
 
 
 # ------------------------------------------------------------------------------------------------- counting
@@ -166,7 +181,9 @@ def test_the_page_is_made_of_the_lines():
     }
     parts = verdicts.render([line(), line("peer", hits=[10, 10])], facts)
     text = verdicts.rendered(
-        "a <!-- e05: begin -->stale<!-- e05: end --> <!-- defeats: begin --><!-- defeats: end --> z", parts
+        "a <!-- e05: begin -->stale<!-- e05: end --> <!-- defeats: begin --><!-- defeats: end --> "
+        "<!-- smooth: begin --><!-- smooth: end --> z",
+        parts,
     )
     assert "stale" not in text
     assert text.startswith("a ")

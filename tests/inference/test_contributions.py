@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from fmahal.inference import functional_contributions
-from fmahal.models import MahalanobisDetector
+from fmahal.models import FunctionalMahalanobis, MahalanobisDetector
 from fmahal.scatter import EmpiricalCovariance, LedoitWolf, MinCovDet
 from fmahal.scatter.spectral import SpectralFilter
 from fmahal.spaces import L2Space
@@ -336,3 +336,21 @@ def test_curves_on_another_grid():
     pipeline = make_pipeline(L2Space(), SpectralFilter("ridge")).fit(X)
     with pytest.raises(ValueError, match="60"):
         functional_contributions(pipeline, X[:, :60])
+
+
+def test_nested_pipelines_are_split_as_flat_ones():
+    X = brownian(0)
+    space = make_pipeline(L2Space(grid_points=T), PCA(3))
+    nested = make_pipeline(space, EmpiricalCovariance()).fit(X)
+    flat = make_pipeline(L2Space(grid_points=T), PCA(3), EmpiricalCovariance()).fit(X)
+    splits = [functional_contributions(fitted, X) for fitted in (nested, flat)]
+    assert_allclose(splits[0].density, splits[1].density, atol=1e-9)
+    metric = FunctionalMahalanobis(space=space, scatter=EmpiricalCovariance()).fit(X)
+    assert_allclose(functional_contributions(metric, X).total, metric.mahalanobis(X))
+
+
+def test_one_curve_is_a_row():
+    X = brownian(0)
+    fitted = make_pipeline(L2Space(grid_points=T), SpectralFilter("ridge")).fit(X)
+    with pytest.raises(ValueError, match=r"for a single curve x pass x\[None\]"):
+        functional_contributions(fitted, X[0])

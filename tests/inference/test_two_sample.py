@@ -539,7 +539,7 @@ class TestCurvesOfSkfda:
         hole[4, 7] = np.nan
         for other, words in [
             (grid(self.Y[:, :20], self.t[:20]), "25 points against 20"),
-            (grid(self.Y, moved), "point 5 is t = 0.416667"),
+            (grid(self.Y, moved), "point 5 is t = 0.41666666"),
             (grid(self.Y, self.t, domain_range=(0, 3)), "different domains"),
             (grid(wide, self.t), "dimensions of domain and codomain"),
             (grid(hole, self.t), "row 4 at position"),
@@ -548,3 +548,12 @@ class TestCurvesOfSkfda:
         ]:
             with pytest.raises(ValueError, match=words):
                 two_sample_test(self.one, other)
+
+
+def test_grids_that_differ_in_late_digits_are_told_apart():
+    skfda = pytest.importorskip("skfda")
+    t = np.linspace(0.0, 1.0, 20)
+    near = np.r_[0.0, t[1:-1] + 1e-7, 1.0]
+    values = np.random.default_rng(0).normal(size=(6, 20))
+    with pytest.raises(ValueError, match=r"t = 0\.052631578\d* against t = 0\.052631678"):
+        two_sample_test(skfda.FDataGrid(values, t), skfda.FDataGrid(values, near))

@@ -578,3 +578,50 @@ def test_two_curves():
     D = metric.pairwise(X)
     assert np.isfinite(D).all()
     assert D[0, 1] > 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "words"),
+    [
+        ({"scatter": "mcd"}, TypeError, r"scatter must be a scatter object, such as MinCovDet\(\)"),
+        ({"space": "l2"}, TypeError, r"space must be a transformer of curves, such as L2Space\(\)"),
+        (
+            {"alpha": np.array([1.0, 2.0]), "scatter": fmahal.MinCovDet()},
+            ValueError,
+            r"scatter=MinCovDet and alpha=array\(\[1., 2.\]\) are both given",
+        ),
+    ],
+)
+def test_parameters_of_another_kind_are_named(settings, error, words):
+    with pytest.raises(error, match=words):
+        FunctionalMahalanobis(**settings).fit(np.eye(6, 4))
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        SpectralFilter(),
+        fmahal.SpectralFilterCV(),
+        RobustSpectralFilter(),
+        fmahal.LedoitWolf(),
+        SphericalPCA(),
+    ],
+    ids=lambda estimator: type(estimator).__name__,
+)
+def test_curves_where_rows_are_expected_need_a_space(estimator):
+    curves = FDataGrid(np.random.default_rng(0).normal(size=(20, 10)))
+    with pytest.raises(TypeError, match=r"X is an FDataGrid, curves.*make_pipeline\(L2Space\(\)"):
+        estimator.fit(curves)
+    if hasattr(estimator, "mahalanobis"):
+        with pytest.raises(TypeError, match=r"make_pipeline\(L2Space\(\)"):
+            fmahal.FunctionalOutlierDetector(estimator).fit(curves)
+
+
+def test_advice_for_curves_names_filters():
+    X = np.random.default_rng(0).normal(size=(20, 30))
+    with pytest.raises(
+        fmahal.exceptions.RankDeficientError, match='Use filter="ridge" or filter="rkhs", or n_comp'
+    ):
+        fmahal.FunctionalOutlierDetector(FunctionalMahalanobis("inverse")).fit(X)
+    with pytest.raises(TypeError, match=r"not a name: got 'ridge'. For curves pass FunctionalMahalanobis"):
+        fmahal.FunctionalOutlierDetector("ridge").fit(X)

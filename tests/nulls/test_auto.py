@@ -244,3 +244,13 @@ def test_equal_rows_end_in_chi_square(estimator, n):
     np.testing.assert_array_equal(detector.pvalues_, 1.0)
     np.testing.assert_array_equal(detector.labels_, 1)
     assert detector.predict([[5.0, 5.0, 5.0]]) == -1
+
+
+def test_the_law_of_a_robust_filter_has_a_hundred_samples_and_more_for_rare_levels():
+    curves = np.cumsum(np.random.default_rng(0).normal(size=(60, 20)), axis=1)
+    scatter = fmahal.RobustSpectralFilter().fit(curves)
+    usual, rare, rarest = (select_null(scatter, curves, alpha=alpha) for alpha in (0.05, 0.001, 1e-5))
+    assert (usual.n_samples, usual.tail) == (100, None)
+    assert (rare.n_samples, rare.tail) == (334, None)
+    assert 334 < rarest.n_samples < 1000  # as many as are done in time
+    assert rarest.tail == "gpd"

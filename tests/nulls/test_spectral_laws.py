@@ -22,6 +22,8 @@ from fmahal import (
 )
 from fmahal.exceptions import CalibrationWarning, RankDeficientError, RankDeficientWarning
 from fmahal.nulls import select_null
+from fmahal.nulls._continued_law import FartherLaw
+from fmahal.nulls._empirical_law import EmpiricalLaw
 from fmahal.nulls._left_out import lost_directions
 from fmahal.scatter import SpectralFilter
 from fmahal.spaces import L2Space, SphericalPCA
@@ -184,7 +186,7 @@ def test_made_rows_have_the_covariance_of_the_rows_and_not_of_the_filter():
 
 
 def test_auto():
-    X = ornstein(40, 60)
+    X = ornstein(100, 60)
     for settings in FILTERS:
         for estimator in (SpectralFilter(**settings), make_pipeline(L2Space(), SpectralFilter(**settings))):
             null = select_null(estimator.fit(X), X)
@@ -194,6 +196,51 @@ def test_auto():
     with pytest.warns(CalibrationWarning, match="law of weighted sums"):
         null = select_null(SpectralFilter().fit(X[:8]), X[:8])
     assert isinstance(null, WeightedChiSquareNull)
+
+
+def white(n, T=60, seed=0):
+    return np.random.default_rng(seed).normal(size=(n, T))
+
+
+@pytest.mark.parametrize(("filter", "n"), [("ridge", 12), ("rkhs", 12), ("truncate", 20)])
+def test_flat_spectra_keep_rare_levels(filter, n):
+    X, new = white(n), white(500, seed=1)
+    detector = MahalanobisDetector(SpectralFilter(filter)).fit(X)
+    assert detector.null_.kind == "parametric"
+    assert np.sum(detector.labels_ == -1) <= 1
+    assert np.mean(detector.predict(new) == -1) < 0.05
+
+
+def test_rows_that_make_their_own_distances_are_not_resampled():
+    X = white(30)
+    detector = MahalanobisDetector(SpectralFilter("rkhs")).fit(X)
+    assert detector.null_.kind == "parametric"
+    assert np.sum(detector.labels_ == -1) <= 2
+    resampled = MahalanobisDetector(SpectralFilter("rkhs"), BootstrapNull(100, random_state=0)).fit(X)
+    assert np.mean(resampled.labels_ == -1) > 0.5  # why
+
+
+@pytest.mark.parametrize("unit", [1e-120, 1e120])
+def test_units_change_no_parametric_law(unit):
+    X = ornstein(12, 30)
+    laws = [
+        BootstrapNull(10, kind="parametric", random_state=0).fit(SpectralFilter().fit(rows), rows, None)
+        for rows in (X, unit * X)
+    ]
+    np.testing.assert_allclose(laws[1].new_dist_.isf(LEVELS), laws[0].new_dist_.isf(LEVELS), rtol=1e-9)
+
+
+def test_the_farther_of_two_laws():
+    rng = np.random.default_rng(0)
+    near, far = EmpiricalLaw(rng.chisquare(3, 400)), EmpiricalLaw(rng.chisquare(3, 600) * 2)
+    law = FartherLaw(near, far)
+    x = np.linspace(0.0, 30.0, 50)
+    np.testing.assert_array_equal(law.sf(x), np.maximum(near.sf(x), far.sf(x)))
+    np.testing.assert_array_equal(law.cdf(x), 1 - law.sf(x))
+    np.testing.assert_array_equal(law.isf(LEVELS), far.isf(LEVELS))
+    np.testing.assert_array_equal(law.ppf(LEVELS), np.maximum(near.ppf(LEVELS), far.ppf(LEVELS)))
+    assert law.size == 400
+    assert law.standard_error(0.1) == far.standard_error(0.1)
 
 
 def test_auto_for_robust_scatters_on_spherical_scores():

@@ -85,6 +85,27 @@ class TestOutliers:
         with pytest.raises(ValueError, match=r"no curve 40: X has 40 curves, 0 to 39"):
             FunctionalOutlierDisplay.from_estimator(detector, X, curve=N)
 
+    @pytest.mark.parametrize(
+        ("wrong", "error", "words"),
+        [
+            ({"d2": np.ones(3)}, ValueError, r"d2 has shape \(3,\), expected \(40,\)"),
+            ({"mean": np.ones(3)}, ValueError, r"mean has shape \(3,\), expected \(25,\)"),
+            ({"alpha": 7.0}, ValueError, "alpha must be a number strictly between 0 and 1"),
+            ({"n_labels": -1}, ValueError, "n_labels must be at least 0"),
+            ({"n_labels": 2.5}, TypeError, "n_labels must be a whole number"),
+            ({"ax": 3}, TypeError, "ax must be matplotlib Axes"),
+        ],
+    )
+    def test_predictions_that_do_not_fit_are_named(self, wrong, error, words):
+        given = {"alpha": 0.1, **wrong}
+        with pytest.raises(error, match=words):
+            FunctionalOutlierDisplay.from_predictions(made(), np.full(N, 0.5), **given)
+
+    @pytest.mark.parametrize("curve", [1.5, "3", True])
+    def test_a_curve_is_a_position(self, one, curve):
+        with pytest.raises(TypeError, match="curve must be a whole number"):
+            FunctionalOutlierDisplay.from_estimator(*one, curve=curve)
+
     def test_no_outlier(self, one):
         detector, X = one
         display = FunctionalOutlierDisplay.from_estimator(detector, X, alpha=1e-300)
@@ -191,7 +212,8 @@ class TestEigenfunctions:
         values = np.linalg.eigvalsh(detector.estimator_[-1].covariance_)[::-1][:2]
         assert_allclose(display.eigenvalues, values, rtol=1e-8)
 
-    def test_scores_before_a_robust_scatter(self, one):
+    def test_scores_before_a_robust_scatter_are_turned_by_it(self, one):
+        from fmahal import FunctionalMahalanobis
         from fmahal.spaces.spherical import SphericalPCA
 
         _, X = one
@@ -200,8 +222,12 @@ class TestEigenfunctions:
         )
         detector = MahalanobisDetector(pipe, "chi2").fit(X)
         display = EigenfunctionDisplay.from_estimator(detector, n_components=9)
-        assert_allclose(display.eigenvalues, detector.estimator_[1].eigenvalues_)
+        assert_allclose(display.eigenvalues, np.linalg.eigvalsh(detector.estimator_[-1].covariance_)[::-1])
         assert display.axes_.shape == (1, 3)
+        metric = FunctionalMahalanobis(scatter=MinCovDet(random_state=0)).fit(X)
+        display = EigenfunctionDisplay.from_estimator(metric, n_components=2)
+        assert_allclose(display.eigenvalues, metric.eigenvalues_[:2])
+        assert_allclose(display.eigenfunctions[:, :, 0], metric.eigenfunctions_[:2], atol=1e-9)
         outliers = FunctionalOutlierDisplay.from_estimator(detector, X)
         assert outliers.mean_lines_  # the centre comes back through both steps
 
@@ -210,6 +236,35 @@ class TestEigenfunctions:
         display = EigenfunctionDisplay.from_estimator(detector, n_components=2)
         assert display.axes_.shape == (2, 2)
         assert len(display.lines_) == 4
+
+    @pytest.mark.parametrize(
+        ("wrong", "words"),
+        [
+            ({"shares": [0.5]}, r"shares has shape \(1,\), expected \(2,\)"),
+            ({"mean": np.full(T, np.nan)}, "mean has nan at position 0"),
+            ({"eigenfunctions": np.zeros((0, T)), "eigenvalues": np.zeros(0)}, "eigenfunctions is empty"),
+            ({"eigenvalues": [1.0, np.inf]}, "cannot be negative, infinite or NaN"),
+            ({"n_deviations": -1.0}, "n_deviations must be positive"),
+        ],
+    )
+    def test_what_does_not_fit_is_named(self, wrong, words):
+        given = {"mean": np.zeros(T), "eigenfunctions": np.eye(2, T), "eigenvalues": [2.0, 1.0], **wrong}
+        with pytest.raises(ValueError, match=words):
+            EigenfunctionDisplay.from_predictions(**given)
+
+    @pytest.mark.parametrize("count", [1.5, "a", True])
+    def test_a_count_is_a_whole_number(self, one, count):
+        with pytest.raises(TypeError, match="n_components must be a whole number"):
+            EigenfunctionDisplay.from_estimator(one[0], n_components=count)
+
+    def test_nested_pipelines(self, one):
+        from sklearn.decomposition import PCA
+
+        _, X = one
+        nested = make_pipeline(make_pipeline(L2Space(grid_points=GRID), PCA(3)), EmpiricalCovariance()).fit(X)
+        flat = make_pipeline(L2Space(grid_points=GRID), PCA(3), EmpiricalCovariance()).fit(X)
+        displays = [EigenfunctionDisplay.from_estimator(fit) for fit in (nested, flat)]
+        assert_allclose(displays[0].eigenfunctions, displays[1].eigenfunctions)
 
     def test_bad_input(self, one):
         detector, X = one

@@ -56,6 +56,9 @@ def test_plots_of_curves_come_first(page):
     ids = re.findall(r'\bid="([^"]+)"', text)
     assert len(ids) == len(set(ids))
     assert text.count('style="--names') == 1  # one table
+    for key in ("curves", "eigen"):  # a second picture where the first would have to be scrolled
+        assert f'id="{key}-narrow-' in text
+    assert text.count('<div class="narrow">') == 2
 
 
 def test_each_row_of_the_table_says_where(page):

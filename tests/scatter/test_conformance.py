@@ -190,3 +190,58 @@ def test_law_for_a_covariance_that_is_known():
         z = known.fit(train).transform(train) - known.transform(new)
         exceed += (z**2).sum(axis=1).min() > cutoff
     assert abs(exceed / 800 - 0.05) < 4 * np.sqrt(0.05 * 0.95 / 1500)
+
+
+@pytest.mark.parametrize("shape", [(8, 30), (30, 8)])
+def test_what_a_cut_ridge_lost_by_pickling_is_an_error(shape):
+    X, Y = rows(*shape), rows(3, shape[1], seed=1)
+    scatter = quiet(X, "ridge", n_components=2)
+    assert np.isfinite(scatter.conformance(Y)).all()
+    with pytest.raises(ValueError, match="ridge filter was unpickled or copied"):
+        pickle.loads(pickle.dumps(scatter)).conformance(Y)
+
+
+def dense(X, Y, alpha):
+    W = np.linalg.inv(np.cov(X.T) + alpha * np.eye(X.shape[1]))
+    return [np.einsum("ij,jk,ik->i", y - X, W, y - X).min() for y in Y]
+
+
+@pytest.mark.parametrize(("n", "p", "gross"), [(30, 5, 1e7), (30, 40, 1e6)])
+def test_a_gross_row_does_not_make_the_others_one(n, p, gross):
+    """It hides their directions from the rank rule, and the ridge weighs these all the same."""
+    X = np.random.default_rng(0).normal(size=(n, p))
+    X[0] += gross
+    Y = np.random.default_rng(1).normal(size=(20, p))
+    scatter = quiet(X, "ridge")
+    assert scatter.n_components_ < min(n - 1, p)
+    np.testing.assert_allclose(scatter.conformance(Y), dense(X, Y, scatter.alpha_), rtol=1e-6)
+
+
+@pytest.mark.parametrize("unit", [1e12, 1e15])
+def test_nothing_is_off_components_that_are_all(unit):
+    """The rounding of what is left of a row would weigh 1 / alpha."""
+    X = np.random.default_rng(0).normal(size=(20, 8)) * unit
+    Y = X[:3] + 0.3 * unit
+    scatter = quiet(X, "ridge", alpha_units="absolute")
+    np.testing.assert_allclose(scatter.conformance(Y), dense(X, Y, scatter.alpha_), rtol=1e-6)
+
+
+@pytest.mark.parametrize("filter", ["ridge", "truncate"])
+def test_rows_changed_in_place_are_told_where_a_cut_needs_them(filter):
+    X = np.random.default_rng(0).normal(size=(12, 30))
+    scatter = quiet(X, filter, n_components=3)
+    X *= 3
+    with pytest.raises(ValueError, match="changed in place"):
+        scatter.leave_one_out()
+    with pytest.raises(ValueError, match="changed in place"):
+        scatter.conformance()
+    if filter == "ridge":
+        with pytest.raises(ValueError, match="changed in place"):
+            scatter.conformance(np.ones((1, 30)))
+
+
+@pytest.mark.parametrize("name", ["rkhs", "ridge", "truncate"])
+def test_the_rounding_of_a_large_mean_is_no_change(name):
+    for seed in range(30, 40):
+        X = np.random.default_rng(seed).normal(size=(40, 6)).cumsum(1) * 1e-5 + 1e8
+        assert (quiet(X, name, alpha=1e-3).conformance(X[:2]) == 0).all()

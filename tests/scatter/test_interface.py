@@ -306,6 +306,13 @@ def test_resolve():
     assert len(space.steps) == 2
     assert isinstance(last, skcov.LedoitWolf)
     space.fit(draw(20, 3))
+    inside = make_pipeline(make_pipeline(StandardScaler(), make_pipeline(StandardScaler())), scatter).fit(
+        draw(20, 3)
+    )
+    space, last = resolve(inside)
+    assert [name for name, _ in space.steps] == ["standardscaler-0", "standardscaler-1"]
+    assert space.steps[0][1] is inside[0][0]
+    assert last is scatter
     for bad in (StandardScaler(), make_pipeline(StandardScaler()), Whitener.from_covariance(np.eye(2)), None):
         with pytest.raises(TypeError, match="must be a scatter"):
             resolve(bad)

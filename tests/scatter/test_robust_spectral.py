@@ -86,7 +86,7 @@ def test_a_step_never_raises_the_objective(seed, alpha, wide):
 
 def test_the_best_subset_is_a_fixed_point_and_no_worse_than_the_clean_rows():
     X, outliers = curves(model="periodic")
-    Y, h = parts.coordinates(X), 45
+    Y, h = parts.coordinates(X).values, 45
     found = parts.search(Y, h, 0.03, "leading")
     values, _ = parts._sign_spectrum(
         Y - parts.spatial_median(Y), np.linalg.norm(Y - parts.spatial_median(Y), axis=1)
@@ -107,10 +107,11 @@ def test_the_best_subset_is_a_fixed_point_and_no_worse_than_the_clean_rows():
 
 def test_the_wide_form_keeps_all_distances():
     X, _ = curves(25, 80)
-    Y = parts.coordinates(X)
+    found = parts.coordinates(X)
+    Y = found.values * 2.0**found.exponent
     assert Y.shape[1] <= 24
     gaps = np.linalg.norm(X[:, None] - X, axis=2)
-    np.testing.assert_allclose(np.linalg.norm(Y[:, None] - Y, axis=2), gaps, atol=1e-7 * gaps.max())
+    np.testing.assert_allclose(np.linalg.norm(Y[:, None] - Y, axis=2), gaps, atol=1e-13 * gaps.max())
 
 
 @pytest.mark.parametrize("level", [0.5, 0.975])
@@ -272,3 +273,60 @@ def test_it_serves_the_detector():
     assert type(detector.null_).__name__ == "RobustSpectralNull"
     assert (detector.labels_[outliers] == -1).all()
     assert (detector.labels_[~outliers] == -1).mean() < 0.05
+
+
+# ---------------------------------------------------------------- rows that hide others, numbers far from one
+
+
+@pytest.mark.parametrize("distance", [1e8, 1e10, 1e15, 1e100])
+@pytest.mark.parametrize("p", [20, 80])
+def test_one_gross_row_hides_no_other(p, distance):
+    X = np.random.default_rng(0).normal(size=(50, p))
+    X[:8] += 3 * np.sin(np.arange(p))
+    X[-1] += distance
+    scatter = RobustSpectralFilter().fit(X)
+    assert not scatter.support_[[*range(8), 49]].any()
+    assert scatter.d2_[:8].min() > scatter.d2_[8:-1].max()
+
+
+@pytest.mark.parametrize("units", ["leading", "trace", "absolute"])
+@pytest.mark.parametrize("alpha", [1e-100, 1e60, 1e100])
+def test_any_alpha_can_be_searched_with(alpha, units):
+    X, _ = curves(30, 12)
+    scatter = RobustSpectralFilter(alpha=alpha, alpha_units=units).fit(X)
+    assert scatter.support_.mean() >= 0.5
+    assert np.isfinite(scatter.objective_)
+
+
+@pytest.mark.parametrize("units", ["leading", "absolute"])
+@pytest.mark.parametrize("shape", [(60, 30), (40, 90)])
+def test_the_objective_is_the_determinant(shape, units):
+    X, _ = curves(*shape)
+    X *= 1e3
+    scatter = RobustSpectralFilter(alpha=0.03, alpha_units=units).fit(X)
+    subset = X[scatter.raw_support_]
+    values = np.linalg.svd(subset - subset.mean(axis=0), compute_uv=False) ** 2 / (len(subset) - 1)
+    dimensions = min(X.shape[1], len(X) - 1)
+    lifted = np.pad(values, (0, max(dimensions - values.size, 0)))[:dimensions]
+    if units == "absolute":
+        assert scatter.objective_ == pytest.approx(np.log(lifted + 0.03).sum(), rel=1e-6)
+    else:  # in the units of the data, whichever alpha the start has led to
+        other = RobustSpectralFilter(alpha=0.03).fit(X / 1e3)
+        assert scatter.objective_ - other.objective_ == pytest.approx(dimensions * np.log(1e6), rel=1e-9)
+
+
+@pytest.mark.parametrize("p", [3, 45])
+@pytest.mark.parametrize("share", [0.75, 1.0])
+def test_more_than_half_of_the_rows_equal(p, share):
+    X = np.random.default_rng(0).normal(size=(30, p))
+    X[:19] = X[0]
+    with pytest.raises(RankDeficientError, match="19 of 30 rows are equal"):
+        RobustSpectralFilter(support_fraction=share).fit(X)
+
+
+def test_a_far_row_is_no_reason_to_call_the_others_equal():
+    X = np.random.default_rng(0).normal(size=(100, 30))
+    X[-1] += 1e15
+    scatter = RobustSpectralFilter().fit(X)
+    assert not scatter.support_[-1]
+    assert scatter.support_.mean() > 0.7

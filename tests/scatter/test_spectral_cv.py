@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pytest
 import reference_spectral_loo as reference
+from scipy.stats import chi2
 from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -120,6 +121,35 @@ def test_noise_level_of_noisy_curves():
     assert 0.3 < fit.alpha_ / 0.05**2 < 2
 
 
+def test_a_likelihood_without_bound_is_not_asked():
+    """Smooth curves without noise: no variance off a few directions, and any alpha may be too large for it."""
+    t = np.linspace(0, 1, 60)
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(80, 8)) / (1 + np.arange(8)) ** 3 @ np.cos(3 * np.arange(8)[:, None] * t)
+    fit = SpectralFilterCV("ridge").fit(X)
+    assert fit.criterion_ == "stability"
+    assert fit.alpha_ == SpectralFilterCV("ridge", criterion="stability").fit(X).alpha_ > fit.alphas_[0]
+    noisy = SpectralFilterCV("ridge").fit(X + 0.01 * rng.normal(size=X.shape))
+    assert noisy.criterion_ == "likelihood"
+    assert SpectralFilterCV().fit(X).criterion_ == "stability"
+
+
+@pytest.mark.parametrize(("n", "k"), [(600, 10), (2000, 40)])
+def test_the_shift_of_the_sample_covariance(n, k):
+    fit = SpectralFilterCV(alphas=[1e-9]).fit(white(n, k))
+    q = chi2.ppf(0.75, k)
+    np.testing.assert_allclose(-fit.scores_[0], q**2 / (n * np.sqrt(2 * k)), rtol=0.25)
+
+
+def test_one_gross_row_takes_the_candidates_with_it():
+    """What the Notes say: the candidates are shares of the largest eigenvalue, which is the outlier's."""
+    X = brownian(60, points=10)
+    clean = SpectralFilterCV().fit(X)
+    far = X.copy()
+    far[0] += 1e6 * X.std()
+    assert SpectralFilterCV().fit(far).alpha_ > 100 * clean.alpha_
+
+
 def test_gross_outliers_hardly_move_the_choice():
     X = brownian(200)
     clean = SpectralFilterCV().fit(X)
@@ -147,7 +177,7 @@ def test_ends_of_the_candidates():
     with pytest.warns(FmahalWarning, match="largest for the largest"):
         SpectralFilterCV("ridge", alphas=[1e-9, 1e-8, 1e-7]).fit(white(8, 7))
     with pytest.warns(FmahalWarning, match="linear combinations"):
-        SpectralFilterCV("ridge").fit(np.hstack([X, X]))
+        SpectralFilterCV("ridge", criterion="likelihood").fit(np.hstack([X, X]))
     SpectralFilterCV("ridge", alphas=[10.0]).fit(X)  # one candidate is a decision
 
 

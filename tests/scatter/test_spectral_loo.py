@@ -257,3 +257,62 @@ def test_conformal_null_end_to_end():
     null = ConformalNull("jackknife").fit(scatter, X, scatter.mahalanobis(X))
     d2 = np.sort(measured(scatter))
     np.testing.assert_allclose(null.new_dist_.sf(d2[-3] * (1 + 1e-9)), 3 / 41, rtol=1e-12)
+
+
+@pytest.mark.parametrize("count", [6, 9, 11])
+def test_a_cut_keeps_directions_far_below_the_largest(count):
+    """Smooth curves: shares of the variance that fall below the rounding of one."""
+    t = np.linspace(0, 1, 60)
+    scores = np.random.default_rng(0).normal(size=(30, 12))
+    X = (scores * 10.0 ** -np.arange(12)) @ np.cos(np.pi * np.arange(12)[:, None] * t)
+    scatter = quiet(X, "truncate", n_components=count)
+    one, nearest = scatter.leave_one_out(), scatter.conformance()
+    for i in (0, 7, 20):
+        rest = quiet(np.delete(X, i, axis=0), "truncate", n_components=count)
+        assert one[i] == pytest.approx(rest.mahalanobis(X[i : i + 1])[0], rel=1e-4)
+        assert nearest[i] == pytest.approx(rest.conformance(X[i : i + 1])[0], rel=1e-4)
+
+
+@pytest.mark.parametrize("alpha", [1e8, 1e12, 1e16, 1e100])
+def test_a_large_alpha_keeps_digits(alpha):
+    """Far above all eigenvalues rkhs weighs direction j by lambda_j / alpha^2."""
+    X = np.random.default_rng(0).normal(size=(20, 5))
+    scatter = quiet(X, "rkhs", alpha=alpha, alpha_units="absolute")
+    distances, nearest = scatter.leave_one_out(), scatter.conformance()
+    for i in (0, 11):
+        others = np.delete(X, i, axis=0)
+        C = np.cov(others.T)
+        v, pairs = X[i] - others.mean(axis=0), X[i] - others
+        assert distances[i] * alpha**2 == pytest.approx(v @ C @ v, rel=1e-6)
+        least = np.einsum("ij,jk,ik->i", pairs, C, pairs).min()
+        assert nearest[i] * alpha**2 == pytest.approx(least, rel=1e-6)
+
+
+@pytest.mark.parametrize("gross", [1e7, 1e10])
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("inverse", {}),
+        ("truncate", {"n_components": 3}),
+        ("rkhs", {"alpha": 0.01}),
+        ("ridge", {"alpha": 0.01, "alpha_units": "absolute"}),
+    ],
+)
+def test_a_gross_row_is_measured_by_the_others(gross, name, parameters):
+    """What is left of its leverage is below the rounding of one."""
+    X = np.random.default_rng(0).normal(size=(30, 5))
+    X[0] += gross
+    scatter = quiet(X, name, **parameters)
+    alpha = {"alpha": scatter.alpha_, "alpha_units": "absolute"} if "alpha" in parameters else {}
+    rest = quiet(X[1:], name, **(parameters | alpha))
+    assert scatter.leave_one_out()[0] == pytest.approx(rest.mahalanobis(X[:1])[0], rel=1e-9)
+    assert scatter.conformance()[0] == pytest.approx(rest.conformance(X[:1])[0], rel=1e-9)
+
+
+def test_a_filter_that_found_no_more_directions_is_no_cut():
+    X = np.repeat(np.random.default_rng(0).normal(size=(4, 30)), 3, axis=0)
+    scatter = quiet(X, "rkhs", n_components=6)
+    again = pickle.loads(pickle.dumps(scatter))
+    np.testing.assert_allclose(again.leave_one_out(), scatter.leave_one_out(), rtol=1e-9)
+    whole = quiet(X, "rkhs", alpha=scatter.alpha_, alpha_units="absolute")
+    np.testing.assert_allclose(scatter.leave_one_out(), whole.leave_one_out(), rtol=1e-9)

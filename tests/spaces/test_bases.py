@@ -1,10 +1,15 @@
 """Curves in a basis: Gram matrices, derivatives, agreement with the grid, near-singular Gram matrices."""
 
+import math
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
+from fmahal.exceptions import RankDeficientWarning
 from fmahal.spaces import L2Space, SobolevSpace
 from fmahal.spaces._bases import gram_factor
+from fmahal.spaces._roots import root_factor
 
 skfda = pytest.importorskip("skfda")
 from skfda.representation.basis import (  # noqa: E402
@@ -95,6 +100,12 @@ def test_the_unit_of_time_changes_one_common_factor(unit):
     np.testing.assert_allclose(scaled @ scaled.T, unit * plain @ plain.T, rtol=1e-8)
 
 
+def test_many_splines_do_not_wait_for_the_gram_matrix_of_skfda(monkeypatch):
+    monkeypatch.delattr(BSplineBasis, "_gram_matrix")  # minutes for some hundred functions
+    X = skfda.FDataBasis(BSplineBasis(n_basis=60), np.ones((1, 60)))
+    np.testing.assert_allclose(np.sum(L2Space().fit_transform(X) ** 2), 1.0, rtol=1e-12)  # splines sum to one
+
+
 def test_component_weights_multiply_blocks():
     X = sample(OTHERS["vector"])
     Z = L2Space(component_weights=[4.0, 9.0]).fit_transform(X)
@@ -168,12 +179,86 @@ def test_monomials_of_high_degree_have_a_singular_gram_matrix(n_basis):
     space = L2Space()
     Z = space.fit_transform(X)
     assert np.isfinite(Z).all()
-    assert Z.shape[1] == space.n_features_out_ < n_basis
+    assert Z.shape[1] == space.n_features_out_
+    assert (Z.shape[1] < n_basis) == (n_basis == 25)  # values of 16 are independent, products of them are not
     t = np.linspace(0, 1, 4001)
     on_grid = L2Space(grid_points=t).fit_transform(X(t)[..., 0])
     expected = on_grid @ on_grid.T
     np.testing.assert_allclose(Z @ Z.T, expected, atol=1e-5 * np.abs(expected).max())
     np.testing.assert_allclose(space.transform(space.inverse_transform(Z)), Z, atol=1e-6 * np.abs(Z).max())
+
+
+def legendre(a, b, degree, n_basis):
+    """The Legendre polynomial on [a, b] in powers of t, correctly rounded, and its squared norm."""
+    half, middle = Fraction(b - a, 2), Fraction(a + b, 2)
+    powers = [
+        Fraction(c).limit_denominator(2**20) for c in np.polynomial.legendre.leg2poly([0] * degree + [1])
+    ]
+    coefficients = [Fraction(0)] * n_basis
+    for j, c in enumerate(powers):
+        for i in range(j + 1):
+            coefficients[i] += c * math.comb(j, i) * (-middle) ** (j - i) / half**j
+    basis = MonomialBasis(domain_range=(a, b), n_basis=n_basis)
+    return skfda.FDataBasis(basis, [[float(c) for c in coefficients]]), (b - a) / (2 * degree + 1)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "n_basis"), [(1990, 2020, 4), (1990, 2020, 5), (10000, 10001, 3), (-7, 1, 6)]
+)
+def test_monomials_far_from_zero_keep_their_directions(a, b, n_basis):
+    X, squared = legendre(a, b, n_basis - 1, n_basis)
+    space = L2Space()
+    Z = space.fit_transform(X)
+    assert Z.shape == (1, n_basis)
+    np.testing.assert_allclose(np.sum(Z**2), squared, rtol=1e-6)
+    t = np.linspace(a, b, 50)
+    np.testing.assert_allclose(space.inverse_transform(Z)(t)[0, :, 0], X(t)[0, :, 0], atol=1e-5)
+
+
+@pytest.mark.parametrize("how", ["vector", "tensor", "weight"])
+def test_monomials_far_from_zero_in_composed_bases(how):
+    X, squared = legendre(1990, 2020, 3, 4)
+    weight, c = None, X.coefficients
+    if how == "vector":
+        X = skfda.FDataBasis(VectorValuedBasis([X.basis, X.basis]), np.hstack([c, 2 * c]))
+        squared = 5 * squared
+    elif how == "tensor":
+        X = skfda.FDataBasis(TensorBasis([X.basis, MonomialBasis(n_basis=2)]), np.kron(c, [[1.0, 0.0]]))
+    else:
+
+        def weight(t):
+            return 3.0 + 0.0 * t
+
+        squared = 3 * squared
+    Z = L2Space(domain_weight=weight).fit_transform(X)
+    np.testing.assert_allclose(np.sum(Z**2), squared, rtol=1e-6)
+
+
+def test_what_a_basis_loses_is_named():
+    X, _ = legendre(1990, 2020, 6, 7)
+    with pytest.warns(
+        RankDeficientWarning, match=r"directions of MonomialBasis .* \[1990, 2020\] .* curve 0"
+    ):
+        L2Space().fit_transform(X)
+    level = skfda.FDataBasis(X.basis, [[1.0] + [0.0] * 6])
+    np.testing.assert_allclose(np.sum(L2Space().fit_transform(level) ** 2), 30.0, rtol=1e-9)  # without a word
+
+
+@pytest.mark.parametrize("unit", [1e-8, 1.0, 1e8])
+def test_the_factor_of_values_does_not_know_units(unit):
+    rng = np.random.default_rng(3)
+    units = unit ** rng.uniform(-1, 1, 6)
+    for rank in (4, 6):
+        B = rng.standard_normal((40, rank)) @ rng.standard_normal((rank, 6))
+        F, inverse, lost = root_factor(B * units)
+        assert F.shape == (6, rank)
+        assert (lost is None) == (rank == 6)
+        product = B.T @ B
+        np.testing.assert_allclose((F @ F.T) / np.outer(units, units), product, atol=1e-9 * product.max())
+        np.testing.assert_allclose(inverse @ F, np.eye(rank), atol=1e-8)
+    np.testing.assert_allclose(
+        root_factor(B)[0], np.linalg.cholesky(product), atol=1e-9 * product.max() ** 0.5
+    )
 
 
 @pytest.mark.parametrize("unit", [1e-8, 1.0, 1e8])

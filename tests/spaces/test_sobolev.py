@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fmahal.spaces import L2Space, SobolevSpace
+from fmahal.spaces._grids import stencil
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -27,17 +28,51 @@ def test_the_h1_seminorm_is_exact_for_piecewise_linear_curves(seed, T):
     assert Z.shape == (3, 2 * T - 1)
 
 
-@pytest.mark.parametrize("order", [1, 2, 3])
+@pytest.mark.parametrize("order", [1, 2, 3, 4, 5])
 def test_the_seminorm_of_order_j_is_exact_for_polynomials_of_degree_j(order):
     rng = np.random.default_rng(order)
-    t = uneven(rng, 9)
-    Z = L2Space(grid_points=t, derivative=order).fit_transform([t**order])
-    if order < 3:  # third differences of unequal cells mix in the shape of the cells
-        factorial = np.prod(np.arange(1, order + 1))
-        np.testing.assert_allclose(np.sum(Z**2), factorial**2 * t[-1], rtol=1e-10)
-    even = np.linspace(0, 2, 9)
-    Z = L2Space(grid_points=even, derivative=order).fit_transform([even**order])
-    np.testing.assert_allclose(np.sum(Z**2), np.prod(np.arange(1, order + 1)) ** 2 * 2.0, rtol=1e-10)
+    factorial = np.prod(np.arange(1, order + 1))
+    for t in (uneven(rng, 9), np.linspace(0, 2, 9)):
+        below = rng.standard_normal(order) @ t ** np.arange(order)[:, None]
+        Z = L2Space(grid_points=t, derivative=order).fit_transform([t**order + below, below])
+        np.testing.assert_allclose(np.sum(Z[0] ** 2), factorial**2 * t[-1], rtol=1e-8)
+        assert np.sum(Z[1] ** 2) < 1e-16 * np.sum(Z[0] ** 2)
+
+
+@pytest.mark.parametrize("order", [3, 4])
+def test_derivatives_of_high_order_converge_on_uneven_grids(order):
+    errors = []
+    for T in (40, 160, 640):
+        t = uneven(np.random.default_rng(T), T)
+        t /= t[-1]
+        Z = L2Space(grid_points=t, derivative=order).fit_transform([np.sin(3 * t)])
+        exact = 3.0 ** (2 * order) * (0.5 - (-1) ** order * np.sin(6) / 12)
+        errors.append(abs(np.sum(Z**2) / exact - 1))
+    assert errors[0] < 0.2
+    assert errors[2] < 0.01
+    assert errors[2] < errors[0]
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 4])
+def test_cells_of_derivatives_are_positive_and_cover_the_grid(order):
+    t = uneven(np.random.default_rng(order), 9)
+    cells = stencil(t, order)
+    assert (cells.widths > 0).all()
+    np.testing.assert_allclose(cells.widths.sum(), t[-1] - t[0], rtol=1e-14)
+    assert cells.nodes.size == cells.widths.size == 9 - order
+    back = stencil(-t[::-1], order)
+    np.testing.assert_allclose(back.widths[::-1], cells.widths, rtol=1e-12)
+    np.testing.assert_allclose(-back.nodes[::-1], cells.nodes, rtol=1e-12)
+
+
+@pytest.mark.parametrize("unit", [1e150, 1e-150])
+def test_units_of_time_beyond_the_range_of_floats_are_named(unit):
+    t = unit * np.linspace(0, 1, 30)
+    X = np.random.default_rng(0).standard_normal((4, 30))
+    space = SobolevSpace(1, grid_points=t)
+    np.testing.assert_allclose(space.inverse_transform(space.fit_transform(X)), X, rtol=1e-9)
+    with pytest.raises(ValueError, match=r"The length 1e.150 to the power of 4"):
+        SobolevSpace(2, grid_points=t).fit(X)
 
 
 def test_order_one_is_level_plus_derivative():
@@ -51,7 +86,7 @@ def test_order_one_is_level_plus_derivative():
 
 
 @pytest.mark.parametrize("T", [8, 9])
-@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("order", [1, 2, 3, 4])
 def test_time_reversal_changes_nothing(T, order):
     rng = np.random.default_rng(T)
     t = uneven(rng, T)

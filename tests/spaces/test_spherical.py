@@ -89,6 +89,20 @@ def test_units_change_no_decision(unit):
     np.testing.assert_allclose(other.transform(unit * X) / unit, pca.transform(X), rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.parametrize("unit", [1e-170, 1e160])
+def test_variances_beyond_the_range_of_floats_are_named(unit):
+    with pytest.raises(ValueError, match=r"exceed the range of floats.*for example 2\.0\*\*-?\d+ \* X"):
+        SphericalPCA().fit(unit * make_rows())
+
+
+@pytest.mark.parametrize("unit", [1e-150, 1e150])
+def test_shares_of_the_variance_survive_extreme_units(unit):
+    X = make_rows()
+    pca, other = SphericalPCA().fit(X), SphericalPCA().fit(unit * X)
+    np.testing.assert_allclose(other.explained_variance_ratio_, pca.explained_variance_ratio_, rtol=1e-9)
+    np.testing.assert_allclose(other.eigenvalues_ / unit / unit, pca.eigenvalues_, rtol=1e-9)
+
+
 @pytest.mark.parametrize("p", [30, 150])
 @pytest.mark.parametrize("where", ["cluster", "scattered"])
 @pytest.mark.parametrize("far", [1e2, 1e8])
