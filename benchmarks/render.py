@@ -12,7 +12,15 @@ ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 FILES = (
     *("distance", "shrinkage", "startup", "cholesky", "lasso", "robust", "robust_r", "robust_kernels"),
-    *("resampling", "resampling_dual", "resampling_robust", "conformal", "functional"),
+    *(
+        "resampling",
+        "resampling_dual",
+        "resampling_robust",
+        "conformal",
+        "spectral",
+        "functional",
+        "conformance",
+    ),
 )
 R_PEERS = ("R", "robustbase", "rrcov", "BLAS of R")
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
-from scipy.linalg import blas, eigh, solve_triangular
+from scipy.linalg import blas, eigh, qr, solve_triangular, svd
 from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
 from .._typing import FloatArray
@@ -237,7 +237,8 @@ def gram_spectrum(X: FloatArray, found: Sums, count: int | None) -> Spectrum:
     if count is not None and m >= _LANCZOS_SIZE and count <= m // 4:
         squares, short = eigh(gram, subset_by_index=[m - count, m - 1], check_finite=False)
         return _above(squares[::-1], short[:, ::-1], X, found, False, "gram")
-    squares, short = np.linalg.eigh(gram)
+    # By the BLAS of the products: the threads of another one would wait for those of the first to fall asleep.
+    squares, short = eigh(gram, driver="evd", check_finite=False)
     return _above(squares[::-1], short[:, ::-1], X, found, True, "gram")
 
 
@@ -293,8 +294,9 @@ def svd_spectrum(X: FloatArray, found: Sums) -> Spectrum:
         location = location + column_means(X, location)
     triangle: FloatArray = np.empty((0, min(X.shape)))
     for _, block in tall_blocks(X, location):
-        triangle = np.asarray(np.linalg.qr(np.vstack([triangle, block]), mode="r"))
-    _, roots, right = np.linalg.svd(triangle)
+        stacked = np.vstack([triangle, block])
+        triangle = qr(stacked, overwrite_a=True, mode="r", check_finite=False)[0][: stacked.shape[1]]
+    _, roots, right = svd(triangle, check_finite=False)
     return _above(roots**2, right.T, X, found, True, "svd")
 
 
