@@ -46,6 +46,7 @@ def nojit(session):
     session.install("-e", ".[dev]")
     session.run(
         "python", "-m", "pytest", "-q", "tests/whitener", "tests/distance", "tests/scatter",
+        "tests/test_maps.py",
         *(f"tests/nulls/test_{name}.py" for name in ("exact", "empirical_law", "moment_bootstrap", "dual_bootstrap")),
         "-k", "not sklearn_check and not parametrize_with_checks", *session.posargs,
         env={"NUMBA_DISABLE_JIT": "1"},

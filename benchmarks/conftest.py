@@ -25,12 +25,22 @@ def _seconds(function):
     return time.perf_counter() - start
 
 
-def interleaved(functions, rounds, budget):
-    """Times of each function, taken in turn after one untimed call each: {name: [seconds]}."""
+def interleaved(functions, rounds, budget, pause=0.0, warm=0):
+    """Times of each function, taken in turn after one untimed call each: {name: [seconds]}.
+
+    `warm` untimed calls come before every timed one, so that each function finds its own data in the caches and
+    its threads awake, and not those of the one before it.
+
+    The threads of a BLAS go on spinning for some 30 ms after a call; a longer pause before each call keeps those of one
+    function from taking the cores of the next one.
+    """
     times = {name: [] for name in functions}
     start = time.perf_counter()
     for _ in range(rounds):
         for name, function in functions.items():
+            time.sleep(pause)
+            for _ in range(warm):
+                function()
             times[name].append(_seconds(function))
         if time.perf_counter() - start > budget:
             break
@@ -63,11 +73,11 @@ def pair(benchmark, record):
     `factors` are the wanted ratios of medians peer / ours. Outputs are compared before anything is timed.
     """
 
-    def run(figure, ours, peers, factors, *, rtol=1e-7, rounds=15, budget=20.0):
+    def run(figure, ours, peers, factors, *, rtol=1e-7, rounds=15, budget=20.0, pause=0.0, warm=0):
         want = ours()
         for name, peer in peers.items():
             np.testing.assert_allclose(peer(), want, rtol=rtol, err_msg=name)
-        times = interleaved({"fmahal": ours, **peers}, rounds, budget)
+        times = interleaved({"fmahal": ours, **peers}, rounds, budget, pause, warm)
         benchmark.pedantic(ours, rounds=3, warmup_rounds=0)
         medians = {name: statistics.median(values) for name, values in times.items()}
         for name in peers:

@@ -21,6 +21,7 @@ FILES = (
         "functional",
         "conformance",
     ),
+    *("sketching", "updates", "online_queries", "online_updates"),
 )
 R_PEERS = ("R", "robustbase", "rrcov", "BLAS of R")
 

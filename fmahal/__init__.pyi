@@ -8,6 +8,7 @@ from .exceptions import AmbiguousFitWarning as AmbiguousFitWarning
 from .exceptions import CalibrationWarning as CalibrationWarning
 from .exceptions import DenseSizeError as DenseSizeError
 from .exceptions import ExactFitWarning as ExactFitWarning
+from .exceptions import ExactIsCheaperWarning as ExactIsCheaperWarning
 from .exceptions import NotPositiveDefiniteError as NotPositiveDefiniteError
 from .exceptions import OutsideSubspaceError as OutsideSubspaceError
 from .exceptions import RankDeficientError as RankDeficientError
@@ -28,6 +29,7 @@ from .nulls import RobustNull as RobustNull
 from .nulls import RobustSpectralNull as RobustSpectralNull
 from .nulls import WeightedChiSquareNull as WeightedChiSquareNull
 from .nulls import fdr as fdr
+from .online import AdaptiveMahalanobisIndex as AdaptiveMahalanobisIndex
 from .plotting import DistanceDistanceDisplay as DistanceDistanceDisplay
 from .plotting import DistanceQQDisplay as DistanceQQDisplay
 from .plotting import EigenfunctionDisplay as EigenfunctionDisplay
@@ -45,9 +47,11 @@ from .scatter import ModifiedCholesky as ModifiedCholesky
 from .scatter import ModifiedCholeskyCV as ModifiedCholeskyCV
 from .scatter import RobustSpectralFilter as RobustSpectralFilter
 from .scatter import ShrunkCovariance as ShrunkCovariance
+from .scatter import Sketched as Sketched
 from .scatter import SpectralFilter as SpectralFilter
 from .scatter import SpectralFilterCV as SpectralFilterCV
 from .scatter import WrappedCovariance as WrappedCovariance
+from .scatter import johnson_lindenstrauss_dim as johnson_lindenstrauss_dim
 from .scatter import mcd_subset_size as mcd_subset_size
 from .scatter import robust_location as robust_location
 from .scatter import robust_scale as robust_scale

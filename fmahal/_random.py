@@ -36,3 +36,11 @@ def as_seed_sequence(random_state: RandomState) -> np.random.SeedSequence:
         "random_state takes an int, a numpy RandomState, a numpy Generator or None, "
         f"got {type(random_state).__name__}."
     )
+
+
+def as_seed(random_state: RandomState) -> int:
+    """Return one integer that stands for ``random_state``: itself when it is one, else drawn from it."""
+    sequence = as_seed_sequence(random_state)
+    if isinstance(random_state, int | np.integer):
+        return int(random_state)
+    return int(sequence.generate_state(1, np.uint64)[0])

@@ -21,6 +21,10 @@ class CalibrationWarning(FmahalWarning):
     """The p-values rest on a law that only approximates the distances at hand."""
 
 
+class ExactIsCheaperWarning(FmahalWarning):
+    """A sketch was asked for where exact distances cost less; the exact ones are used."""
+
+
 class NotPositiveDefiniteError(ValueError):
     """A covariance or precision matrix has a negative eigenvalue beyond rounding."""
 

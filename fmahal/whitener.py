@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._constructors import Constructors
-from ._random import as_generator
+from ._maps import random_map
+from ._random import as_seed
 from ._structures import Sketch, Structure, Triangular
 from ._structures.base import EXACT_CONDITION_COLUMNS
+from ._structures.sketched import folded
 from ._typing import ArrayLike, FloatArray, Outside, RandomState
+from ._updating import Updates
 from ._validation import as_rows, as_vector, check_finite
 from .exceptions import OutsideSubspaceError
 
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 _OUTSIDE = ("ignore", "inf", "raise")
 
 
-class Whitener(Constructors):
+class Whitener(Updates):
     r"""Linear operator that whitens: an immutable record of a scatter matrix with its cheapest algorithm.
 
     A whitener holds :math:`W` (rank x p) with :math:`W^\top W = \Sigma^{-1}`, so that the squared Mahalanobis
@@ -184,7 +187,7 @@ class Whitener(Constructors):
         Returns
         -------
         X : ndarray of shape (n, p)
-            Centred rows of which `whiten` gives Z.
+            Centred rows of which `whiten` gives Z, in the subspace.
 
         Raises
         ------
@@ -360,15 +363,19 @@ class Whitener(Constructors):
             raise ValueError(f"factor must be positive and finite, got {factor!r}.")
         return type(self)(self._structure.scaled(float(factor)), self.outside)
 
-    def sketch(self, k: int, *, random_state: RandomState = None) -> Whitener:
-        r"""Whitener followed by a Gaussian map to k dimensions, folded into one k x p array.
+    def sketch(self, k: int, *, kind: str = "gaussian", random_state: RandomState = None) -> Whitener:
+        r"""Whitener followed by a random map to k dimensions, folded into one k x p array.
 
-        Squared distances keep their expectation and get a relative standard deviation of :math:`\sqrt{2/k}`.
+        Squared distances keep their expectation and get a relative standard deviation of :math:`\sqrt{2/k}`, or less
+        for the other kinds than "gaussian".
 
         Parameters
         ----------
         k : int
             Number of rows of the map; below the rank.
+        kind : {"gaussian", "rademacher", "sparse", "srht"}, default="gaussian"
+            Law of the map: normal entries, random signs, eight nonzero entries in each column, or random rows of a
+            Hadamard matrix behind random signs.
         random_state : int, RandomState, Generator or None
             Source of the map.
 
@@ -380,11 +387,13 @@ class Whitener(Constructors):
         Raises
         ------
         ValueError
-            If k is not below the rank, or this is a sketch already.
+            If k is not below the rank, the kind is unknown, or this is a sketch already.
 
         Notes
         -----
-        O(k) whitened rows to make; O(n k p) for n distances.
+        O(k) whitened rows to make, O(k p) memory; O(n k p) for n distances. The sketch keeps this whitener alive: of
+        all rows with the same sketched ones, its `color` returns those of the least exact distance, at the cost of
+        colouring by this whitener and O(k^2 shape[0]).
 
         Examples
         --------
@@ -394,6 +403,8 @@ class Whitener(Constructors):
         >>> w.shape
         (10, 50)
         """
+        if isinstance(k, bool | np.bool_) or not isinstance(k, Integral):
+            raise ValueError(f"k must be a positive integer, the number of coordinates to keep, got {k!r}.")
         if not 1 <= k < self.rank:
             raise ValueError(
                 f"k must lie in 1 ... {self.rank - 1}, got {k}: above the rank exact is cheaper."
@@ -404,8 +415,9 @@ class Whitener(Constructors):
             )
         if isinstance(self._structure, Sketch):
             raise ValueError("This whitener is a sketch already; sketch the original one.")
-        S = as_generator(random_state).standard_normal((k, self.shape[0])) / np.sqrt(k)
-        return type(self)(Sketch(self._structure.adjoint(S), self.logdet, self.rank))
+        return type(self)(
+            folded(self._structure, random_map(kind, int(k), self.shape[0], as_seed(random_state)))
+        )
 
     def to_scipy(self) -> scipy.stats.Covariance:
         """Return a `scipy.stats.Covariance` of the same matrix.

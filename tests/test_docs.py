@@ -9,7 +9,15 @@ import pytest
 import fmahal
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGES = ("migration.md", "robust_family.md", "nulls.md", "curves.md")
+PAGES = (
+    "migration.md",
+    "robust_family.md",
+    "nulls.md",
+    "curves.md",
+    "sketching.md",
+    "streaming.md",
+    "neighbours.md",
+)
 TEXTS = {page: (DOCS / page).read_text(encoding="utf-8") for page in PAGES if (DOCS / page).is_file()}
 BLOCKS = [
     (page, k, block)
@@ -21,8 +29,9 @@ pytestmark = pytest.mark.skipif(not TEXTS, reason="an installed copy has no docs
 
 @pytest.mark.parametrize(("page", "k", "block"), BLOCKS, ids=[f"{page}-{k}" for page, k, _ in BLOCKS])
 def test_python_blocks_run(page, k, block):
-    if "skfda" in block:
-        pytest.importorskip("skfda")
+    for name in ("skfda", "pynndescent", "faiss"):
+        if name in block:
+            pytest.importorskip(name)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         exec(compile(block, f"{page}, block {k}", "exec"), {})
@@ -53,6 +62,16 @@ FOREIGN = {
     "MSPlotOutlierDetector",
     "LocalOutlierFactor",
     "KMeans",
+    "KNeighborsClassifier",
+    "NearestNeighbors",
+    "GaussianRandomProjection",
+    "FunctionTransformer",
+    "SparseRandomProjection",
+    "Mahalanobis",
+    "IndexIVFPQ",
+    "IndexRefineFlat",
+    "PCAMatrix",
+    "RandomRotationMatrix",
 }
 
 

@@ -66,7 +66,7 @@ MODULES = [
     "fmahal._kernels._jit",
     *[
         f"fmahal.{package}.{path.stem}"
-        for package in ("scatter", "spaces", "nulls", "models", "inference", "datasets", "plotting")
+        for package in ("scatter", "spaces", "nulls", "models", "inference", "online", "datasets", "plotting")
         for path in sorted((__import__("pathlib").Path(fmahal.__file__).parent / package).glob("*.py"))
         if path.stem != "__init__"
     ],

@@ -37,6 +37,9 @@ _KERNEL_MODULES = (
     "interpolation",
     "lanczos",
     "pairs",
+    "sketched_queries",
+    "sketching",
+    "updates",
 )
 _warmups: list[Callable[[], None]] = []
 

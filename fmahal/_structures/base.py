@@ -10,6 +10,7 @@ import numpy as np
 
 from .._typing import FloatArray
 from .._validation import check_dense_size, readonly
+from ._updates import margins_of
 
 EXACT_CONDITION_COLUMNS = 400
 BLOCK_BYTES = 16 * 2**20  # rows pass through BLAS in blocks of this size, so that no full centred copy exists
@@ -125,6 +126,22 @@ class Structure:
     def scaled(self, factor: float) -> Structure:
         """Return the structure of `factor` times the covariance."""
         raise NotImplementedError
+
+    def updated(self, X: FloatArray, weights: FloatArray, scale: float) -> Structure:
+        """Return the structure of scale * covariance + sum of weights x x' over centred rows."""
+        raise ValueError(
+            f"A {self.kind} whitener cannot be updated: the changed covariance has no such structure. Refit its "
+            "estimator, or factorise the changed matrix, O(p^3): "
+            "Whitener.from_covariance(scale * whitener.covariance + weight * np.outer(x, x))."
+        )
+
+    def margin(self, X: FloatArray, weights: FloatArray) -> float:
+        """Share of the covariance that adding the sum of weights x x' leaves in the direction it takes most of."""
+        if X.shape[0] == 0:
+            return 1.0
+        if np.any(weights < 0) and self.residual(X[weights < 0], None)[1].any():
+            return -np.inf
+        return float(margins_of(self.whiten(X), weights)[0])
 
     def covariance(self) -> FloatArray:
         """Dense covariance A A', O(p^2 rank)."""

@@ -72,6 +72,12 @@ class Filtered(Spectral):
                 off[rows] &= rest > 4.0 * eps**2 * raw
         return residual, off
 
+    def updated(self, X: FloatArray, weights: FloatArray, scale: float) -> Filtered:
+        raise ValueError(
+            "The whitener of a spectral filter cannot be updated: its weights follow from the whole spectrum. Fit the "
+            "filter again, or give up the filter: Whitener.from_covariance of the changed covariance."
+        )
+
     def scaled(self, factor: float) -> Filtered:
         return Filtered(
             self.eigenvalues * factor,

@@ -58,6 +58,11 @@ class Permuted(Structure):
         moved = None if location is None else location[self.order]
         self.inner.sqnorm(np.ascontiguousarray(X[:, self.order]), moved, out)
 
+    def updated(self, X: FloatArray, weights: FloatArray, scale: float) -> Permuted:
+        return Permuted(
+            self.inner.updated(np.ascontiguousarray(X[:, self.order]), weights, scale), self.order
+        )
+
     def scaled(self, factor: float) -> Permuted:
         return Permuted(self.inner.scaled(factor), self.order)
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from .._typing import FloatArray
 from .._validation import check_dense_size
+from ._updates import update_spectral
 from .base import Structure, centred, row_blocks
 
 REFINE_CONDITION = (
@@ -134,6 +135,9 @@ class Spectral(Structure):
                 raw = X[rows] if self.scale is None else X[rows] / self.scale
                 off[rows] &= rest > 4.0 * eps**2 * np.einsum("ij,ij->i", raw, raw, dtype=np.float64)
         return residual, off
+
+    def updated(self, X: FloatArray, weights: FloatArray, scale: float) -> Spectral:
+        return update_spectral(self, X, weights, scale)
 
     def scaled(self, factor: float) -> Spectral:
         return Spectral(self.eigenvalues * factor, self.vectors, self.ridge * factor, self.scale, self.noise)

@@ -11,6 +11,7 @@ from scipy.linalg import blas, lapack
 from .._kernels.quadform import CHUNK, rows_sqnorm, triangular_rows, triangular_sqnorm
 from .._typing import FloatArray
 from .._validation import readonly
+from ._updates import update_triangular
 from .base import EXACT_CONDITION_COLUMNS, Structure, centred, row_blocks
 
 FUSED_COLUMNS = 224  # up to here one fused pass beats BLAS and its centred copy (benchmarks/test_distance.py)
@@ -87,6 +88,9 @@ class Triangular(Structure):
             if block.base is not None or block is X or location is None:
                 block = np.array(block, order="C")
             rows_sqnorm(readonly(self._product(block, self.inverse, False)), ones, out[rows])
+
+    def updated(self, X: FloatArray, weights: FloatArray, scale: float) -> Triangular:
+        return update_triangular(self, X, weights, scale)
 
     def scaled(self, factor: float) -> Triangular:
         root = np.sqrt(factor)

@@ -9,7 +9,7 @@ from typing import Any
 
 from . import _console, _params, _write
 from ._detect import check_report, read
-from ._pairs import Comparison, Pair, Plan, compare, warm
+from ._pairs import Comparison, Pair, Plan, compare, set_up, warm
 from ._table import Table, plural
 
 DEFAULT_DATASET = "breast-cancer"
@@ -23,7 +23,8 @@ _FALSE_ALARMS = (
 )
 _FIT_TIME = "fit time: one fit, distances and p-values, with one BLAS thread; the median of three where it is under 3 s"
 _RANKS = "{}: the rows are ranked among themselves, so that no more than the level can be flagged, whatever the data"
-_POOLS = "{} of {}: the rows are resampled, outliers too: little more than the level can be flagged, whatever the data"
+_POOLS = "{} of {}: {}"
+_SKETCH = "sketch: coordinates k, kind of the map, ± relative standard error of a squared distance; {limit}"
 _AUTO = "*: the null that 'auto' picks for this scatter"
 
 
@@ -54,7 +55,10 @@ def _plan(
     options: argparse.Namespace, settings: dict[str, Any], null_settings: dict[str, Any], table: Table
 ) -> Plan:
     scatters, nulls = _params.registered()
-    scatter_names = _params.check_names(scatters, options.scatter, "--scatter")
+    if options.scatter:
+        scatter_names = _params.check_names(scatters, options.scatter, "--scatter")
+    else:
+        scatter_names = [*scatters.names(), *_worthwhile(settings, *table.X.shape)]
     null_names = _params.check_names(nulls, options.null, "--null")
     _params.known_to(settings, scatter_names)
     _params.known_to(null_settings, null_names, nulls, "--null-set")
@@ -68,6 +72,18 @@ def _plan(
         outliers=table.outliers,
         null_settings=null_settings,
     )
+
+
+def _worthwhile(settings: dict[str, Any], n: int, p: int) -> list[str]:
+    """Return the composed names that can gain something on n rows and p columns."""
+    scatters, _ = _params.registered()
+    names = []
+    for name in scatters.composed():
+        entry = scatters[name]
+        made = set_up(name, settings)
+        if entry.listed is not None and entry.applies(n, p) is None and entry.listed(made, n, p):
+            names.append(name)
+    return names
 
 
 def _output(options: argparse.Namespace, table: Table, result: Comparison) -> None:
@@ -103,6 +119,8 @@ def record(pair: Pair) -> dict[str, Any]:
         "found": pair.found,
         "false_alarms": pair.false_alarms,
         "auroc": pair.auroc,
+        **dict.fromkeys(("sketch_components", "sketch_kind", "sketch_se")),
+        **(pair.sketch or {}),
     }
 
 
@@ -127,22 +145,30 @@ _COLUMNS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("found", "outliers found", _console.percent),
     ("false_alarms", "clean rows flagged", _console.percent),
     ("auroc", "AUROC", "{:.3f}".format),
+    ("sketch", "sketch", str),
 )
 _OF_LABELS = ("found", "false_alarms", "auroc")
 
 
 def _keys(result: Comparison) -> list[str]:
-    """Entries to show; those about known outliers only where there are any."""
-    labelled = any(pair.auroc is not None for pair in result.ran)
-    return [key for key, _, _ in _COLUMNS if labelled or key not in _OF_LABELS]
+    """Entries to show; those about known outliers and about sketches only where there are any."""
+    absent = set() if any(pair.auroc is not None for pair in result.ran) else set(_OF_LABELS)
+    if not any(pair.sketch for pair in result.ran):
+        absent.add("sketch")
+    return [key for key, _, _ in _COLUMNS if key not in absent]
 
 
-def _starred(row: dict[str, Any]) -> dict[str, Any]:
-    """Return the record of a pair with a star at the null that `auto` picks."""
-    return row | {"null": f"{row['null']} *"} if row["auto"] else row
+def _worded(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the record of a pair with a star at the null that `auto` picks, and a sketch in words."""
+    from ..report._sketch import short_words
+
+    words = {"sketch": None if row["sketch_kind"] is None else short_words(row)}
+    return row | words | ({"null": f"{row['null']} *"} if row["auto"] else {})
 
 
 def _notes(options: argparse.Namespace, table: Table, result: Comparison) -> list[str]:
+    from ..report._law import pooled_words
+
     notes = [*table.notes, _FIT_TIME]
     if any(pair.agreement is not None for pair in result.ran):
         notes.append(_AGREEMENT)
@@ -152,8 +178,13 @@ def _notes(options: argparse.Namespace, table: Table, result: Comparison) -> lis
     if ranking:
         notes.append(_RANKS.format(" and ".join(ranking)))
     for null in dict.fromkeys(pair.null for pair in result.ran if pair.pools):
-        names = [pair.scatter for pair in result.ran if pair.pools and pair.null == null]
-        notes.append(_POOLS.format(null, ", ".join(names)))
+        pooling = [pair for pair in result.ran if pair.pools and pair.null == null]
+        words = pooled_words("the level is", any(pair.shrunk for pair in pooling))
+        notes.append(_POOLS.format(null, ", ".join(pair.scatter for pair in pooling), words))
+    if any(pair.sketch for pair in result.ran):
+        from ..report._sketch import LIMIT
+
+        notes.append(_SKETCH.format(limit=LIMIT))
     notes += _partial(options, result)
     if any(pair.auto for pair in result.ran):
         notes.append(_AUTO)
@@ -196,7 +227,7 @@ def _report(options: argparse.Namespace, table: Table, result: Comparison, rows:
     n, p = table.X.shape
     size = f"{plural(n, 'row')}, {plural(p, 'column')}{_known(table)}, level {options.alpha:g}"
     return compare_report(
-        [_starred(row) for row in rows],
+        [_worded(row) for row in rows],
         title=f"Estimators on {table.source}",
         source=f"{table.summary} ({size})" if table.summary else size,
         call=options.call,
@@ -217,7 +248,7 @@ def _show(options: argparse.Namespace, table: Table, result: Comparison) -> None
     keys = _keys(result)
     columns = [column for column in _COLUMNS if column[0] in keys]
     headings = [name if text is str else (name, "right") for _, name, text in columns]
-    cells = [_starred(record(pair)) for pair in result.ran]
+    cells = [_worded(record(pair)) for pair in result.ran]
     rows = [["" if row[key] is None else text(row[key]) for key, _, text in columns] for row in cells]
     _console.show(screen, _console.table(headings, rows))
     notes = [*_notes(options, table, result), *(f"{what}: {why}" for what, why in result.left_out())]

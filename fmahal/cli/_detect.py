@@ -115,8 +115,8 @@ def _build(options: argparse.Namespace, settings: dict[str, Any], table: Table) 
     n, p = table.X.shape
     if options.scatter is not None:
         estimator = _params.make_scatter(options.scatter, settings)
-        _params.check_applies(options.scatter, n, p)
-        reason = nulls[options.null].applies(options.scatter, n, p)
+        _params.check_applies(options.scatter, n, p, estimator)
+        reason = nulls[options.null].applies(_params.name_for_laws(options.scatter, estimator), n, p)
         if reason is not None:
             raise ValueError(
                 f"--null {options.null} does not apply to --scatter {options.scatter}: {reason}."
@@ -234,21 +234,24 @@ def _report(options: argparse.Namespace, detector: Any, table: Table) -> str:
 
 
 def _facts(options: argparse.Namespace, detector: Any, table: Table) -> dict[str, Any]:
-    from ..report import _fit
+    from ..report import _fit, _sketch
+    from ..report._page import shown
 
     flagged = detector.labels_ == -1
     facts: dict[str, Any] = {
         "source": table.source,
         "rows": int(table.X.shape[0]),
         "columns": int(table.X.shape[1]),
-        "scatter": repr(detector.estimator_),
+        "scatter": shown(detector.estimator_),
         **_curve_facts(detector, table),
-        "null": repr(detector.null_),
+        "null": shown(detector.null_),
         "alpha": options.alpha,
         "simultaneous": options.simultaneous,
         "level": detector.level_,
         "flagged": int(flagged.sum()),
         "subset": _fit.fit_numbers(detector)["subset"],
+        **dict.fromkeys(("sketch_components", "sketch_kind", "sketch_se")),
+        **(_sketch.of_detector(detector) or {}),
     }
     if table.outliers is not None:
         facts["known_outliers"] = int(table.outliers.sum())

@@ -68,14 +68,14 @@ def _estimator(options: argparse.Namespace, settings: dict[str, Any], table: Cur
         return Pipeline([space, *rest])
     scatter = _params.make_scatter(options.scatter, settings)
     n, q = table.X.shape[0], int(np.prod(table.X.shape[1:]))
-    reason = nulls[options.null].applies(options.scatter, n, q)
+    reason = nulls[options.null].applies(_params.name_for_laws(options.scatter, scatter), n, q)
     if reason is not None:
         raise ValueError(f"--null {options.null} does not apply to --scatter {options.scatter}: {reason}.")
     if getattr(scatter, "robust", False) and not getattr(scatter, "regularized", False):
         from ..spaces.spherical import SphericalPCA
 
         return Pipeline([space, ("scores", SphericalPCA()), ("scatter", scatter)])
-    _params.check_applies(options.scatter, n, q)
+    _params.check_applies(options.scatter, n, q, scatter)
     return Pipeline([space, ("scatter", scatter)])
 
 

@@ -71,7 +71,7 @@ def collect() -> dict[str, dict[str, Any]]:
         "packages": packages,
         "kernels": threading_facts(),
         "blas": _blas(),
-        "scatters": {entry.name: entry.summary for entry in scatters},
+        "scatters": {entry.name: entry.summary for entry in scatters} | scatters.forms(),
         "nulls": {entry.name: entry.summary for entry in nulls},
     }
 

@@ -192,6 +192,7 @@ def expectation(detector: Any) -> str:
         judges_together,
         law_is_exact,
         law_name,
+        pooled_words,
         resamples_outliers,
     )
     from ..report._words import unknown_chance
@@ -205,7 +206,7 @@ def expectation(detector: Any) -> str:
         return unknown
     together = judges_together(detector)
     if not together and resamples_outliers(null, scatter_facts(detector).robust):
-        return f"the law resamples these rows, outliers too: about {_count(n * detector.level_)} flagged in any data"
+        return pooled_words(_count(n * detector.level_), scatter_facts(detector).regularized)
     condition = f"if the {name} held"
     if law_is_exact(detector):
         normal = not is_resampled(null)

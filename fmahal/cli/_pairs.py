@@ -14,7 +14,7 @@ import numpy as np
 from .._registry import Entry, nulls, scatters
 from .._typing import FloatArray
 from ..exceptions import CalibrationWarning
-from ._params import accepts, seeded
+from ._params import accepts, name_for_laws, seeded, settable
 
 _REPEAT_BELOW = 3.0  # seconds; shorter runs are timed three times, since the first one may meet cold caches
 _SAME_LAW = (
@@ -32,7 +32,9 @@ class Pair:
     """One scatter with one null on the training rows; `reason` is set when it was not run or failed.
 
     `configured` holds the null with its parameters where ``auto`` gives it others than its name alone does; `ranks`
-    tells whether it ranks the rows among themselves, `pools` whether it resamples outliers with the other rows.
+    tells whether it ranks the rows among themselves, `pools` whether it resamples outliers with the other rows,
+    `shrunk` whether the covariance is regularised;
+    `sketch` tells of a sketched scatter how large the map is.
     """
 
     scatter: str
@@ -43,12 +45,14 @@ class Pair:
     configured: str = ""
     ranks: bool = False
     pools: bool = False
+    shrunk: bool = False
     seconds: float = np.nan
     flagged: np.ndarray | None = None
     agreement: float | None = None
     auroc: float | None = None
     found: float | None = None
     false_alarms: float | None = None
+    sketch: dict[str, Any] | None = None
 
     @property
     def ran(self) -> bool:
@@ -115,8 +119,10 @@ def compare(plan: Plan, say: Callable[[str], None], step: Callable[[], None]) ->
 
 
 def _one_scatter(name: str, plan: Plan, result: Comparison, say: Callable[[str], None]) -> None:
+    from ..report._sketch import sketch_of
+
     n, p = plan.X.shape
-    reason = scatters[name].applies(n, p)
+    reason = scatters[name].why_not(set_up(name, plan.settings), n, p)
     if reason is not None:
         result.pairs.append(Pair(name, "", reason))
         return
@@ -127,11 +133,12 @@ def _one_scatter(name: str, plan: Plan, result: Comparison, say: Callable[[str],
         result.pairs.append(Pair(name, "", _failure(error), failed=True))
         return
     picked, chosen = _auto_pick(estimator, plan)
+    sketch = sketch_of(estimator)
     for entry in (nulls[null] for null in plan.nulls if null != "auto"):
         what = f"{name} x {entry.name}"
         say(what)
         null, auto = _made(entry, chosen if entry.name == picked else None, plan)
-        pair = Pair(name, entry.name, auto=auto)
+        pair = Pair(name, entry.name, auto=auto, sketch=sketch)
         result.pairs.append(pair)
         pair.configured = _configured(null, entry) if pair.auto else ""
         watched = _watched(null, what, say)
@@ -169,14 +176,18 @@ def _configured(null: Any, entry: Entry) -> str:
     )
 
 
+def set_up(name: str, settings: dict[str, Any]) -> Any:
+    """Return the unfitted scatter of a name with those of the settings that it knows."""
+    made = seeded(scatters[name], quick=True)
+    known = settable(made)
+    return made.set_params(**{known[key]: value for key, value in settings.items() if key in known})
+
+
 def _timed_fit(name: str, plan: Plan) -> tuple[Any, FloatArray, float]:
     """Fit the scatter and measure the rows; return the time too."""
-    entry = scatters[name]
 
     def fit() -> tuple[tuple[Any, FloatArray], float]:
-        estimator = seeded(entry, quick=True)
-        known = estimator.get_params(deep=True)
-        estimator.set_params(**{key: value for key, value in plan.settings.items() if key in known})
+        estimator = set_up(name, plan.settings)
         start = time.perf_counter()
         d2 = np.asarray(estimator.fit(plan.X).mahalanobis(plan.X), dtype=np.float64)
         return (estimator, d2), time.perf_counter() - start
@@ -248,10 +259,11 @@ def _one_pair(
     from ..scatter._facts import facts
 
     n, p = plan.X.shape
-    pair.reason = entry.applies(pair.scatter, n, p) or ""
+    name = name_for_laws(pair.scatter, estimator)
+    pair.reason = entry.applies(name, n, p) or ""
     if pair.reason:
         return
-    refits = _predicted(entry, null, pair.scatter, n, p)
+    refits = _predicted(entry, null, name, n, p)
     if refits * took > plan.budget:
         estimate = f"{_duration(refits * took)} ({refits:.4g} refits)"
         pair.reason = f"predicted to take {estimate}, above --budget {plan.budget:g} s"
@@ -275,7 +287,8 @@ def _one_pair(
         pvalues[off] = 0.0
         score = np.where(off, np.inf, score)
     pair.ranks = bool(getattr(null.train_dist_, "itself", False))
-    pair.pools = resamples_outliers(null, facts(estimator, plan.X).robust)
+    known = facts(estimator, plan.X)
+    pair.pools, pair.shrunk = resamples_outliers(null, known.robust), known.regularized
     level = getattr(null, "level_", plan.alpha)
     pair.flagged = null.flags(pvalues, level) if hasattr(null, "flags") else pvalues <= level
     if plan.outliers is not None:
@@ -309,13 +322,16 @@ def _measure_agreement(result: Comparison) -> None:
     """Mean Jaccard index of each pair's flagged rows with those of the other scatters.
 
     Every other scatter has the same weight, whatever the number of its nulls. A majority vote would not do:
-    it is empty as soon as half of the scatters flag nothing, and then says nothing about the others.
+    it is empty as soon as half of the scatters flag nothing, and then says nothing about the others. A variant of a
+    scatter is not counted among the others, unless there are none: else the numbers of all would depend on whether
+    variants are shown.
     """
     for pair in result.ran:
-        others: dict[str, list[float]] = defaultdict(list)
+        others: defaultdict[str, list[float]] | dict[str, list[float]] = defaultdict(list)
         for other in result.ran:
             if other.scatter != pair.scatter:
                 others[other.scatter].append(jaccard(pair.flagged, other.flagged))  # type: ignore[arg-type]
+        others = {name: values for name, values in others.items() if ":" not in name} or others
         if others:
             pair.agreement = float(np.mean([np.mean(values) for values in others.values()]))
 
@@ -346,7 +362,8 @@ def warm(names: Iterable[str], *, wide: bool = False) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name in names:
+            few = {"n_components": 2} if ":" in name else {}  # a sketch would refuse its usual number
             try:
-                seeded(scatters[name], quick=True).fit(X).mahalanobis(X)
+                seeded(scatters[name], quick=True).set_params(**few).fit(X).mahalanobis(X)
             except Exception:  # the real fit will tell
                 continue

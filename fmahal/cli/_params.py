@@ -24,8 +24,10 @@ def check_name(registry: Registry, name: str, option: str) -> None:
     """Raise unless `name` is registered; the message names near matches or all names."""
     if name not in registry:
         near = suggest(name, registry.names())
+        if ":" in name:  # composed names share their beginning and are all alike by that
+            near = suggest(name, registry.composed(), cutoff=0.9)
         raise ValueError(
-            f"{option}: there is no {registry.kind} named {name!r}.{near} Available: {', '.join(registry.names())}."
+            f"{option}: there is no {registry.kind} named {name!r}.{near} Available: {registry.available()}."
         )
 
 
@@ -68,28 +70,51 @@ def apply_settings(
     estimator: Any, settings: dict[str, Any], name: str, option: str = "--set", kind: str = "scatter"
 ) -> Any:
     """Set parameters of an estimator or a null; an unknown one is an error that lists those there are."""
-    known = parameters(estimator)
+    known = settable(estimator)
     for key in settings:
         if key not in known:
-            names = sorted(known)
+            names = sorted(_shown(known))
             listing = f"It has {', '.join(names)}." if names else "It has none."
             raise ValueError(
                 f"{option} {key}: {kind} {name!r} has no such parameter.{suggest(key, names)} {listing}"
             )
-    return estimator.set_params(**settings)
+    return estimator.set_params(**{known[key]: value for key, value in settings.items()})
+
+
+def settable(made: Any) -> dict[str, str]:
+    """Return the names of all parameters that a text can set, each with the parameter that it means.
+
+    That is the same, but for the parameters of a scatter inside another: they are called by their own name too, unless
+    the outer one has it, and then by the path alone, ``scatter__random_state``.
+    """
+    own = parameters(made)
+    inner = {key.rpartition("__")[2]: key for key in own if "__" in key}
+    return inner | {key: key for key in own}
+
+
+def _shown(known: dict[str, str]) -> list[str]:
+    """Return the names worth telling: not the path of a parameter that has a short name."""
+    return [key for key in known if "__" not in key or known[key.rpartition("__")[2]] != key]
 
 
 def parameters(estimator: Any) -> dict[str, Any]:
-    """Return the parameters that a text can set: all but a callback."""
-    return {key: value for key, value in estimator.get_params(deep=True).items() if key != "callback"}
+    """Return the parameters that a text can set: all but a callback and estimators inside."""
+    return {
+        key: value
+        for key, value in estimator.get_params(deep=True).items()
+        if key.rpartition("__")[2] != "callback" and not hasattr(value, "get_params")
+    }
 
 
 def seeded(entry: Entry, *, quick: bool = False) -> Any:
     """Return an unfitted object of a registered name; a random one gets seed 0, so that runs agree."""
     made = entry.factory(**(entry.quick if quick else {}))
-    if "random_state" in made.get_params(deep=False) and made.random_state is None:
-        made.set_params(random_state=0)
-    return made
+    unseeded = [
+        key
+        for key, value in made.get_params(deep=True).items()
+        if key.rpartition("__")[2] == "random_state" and value is None
+    ]
+    return made.set_params(**dict.fromkeys(unseeded, 0))
 
 
 def make_scatter(name: str, settings: dict[str, Any]) -> Any:
@@ -98,20 +123,33 @@ def make_scatter(name: str, settings: dict[str, Any]) -> Any:
     return apply_settings(seeded(scatters[name]), settings, name)
 
 
-def check_applies(name: str, n: int, p: int) -> None:
-    """Raise when the scatter cannot be used on n rows and p columns; the message names some that can."""
-    reason = scatters[name].applies(n, p)
+def check_applies(name: str, n: int, p: int, made: Any = None) -> None:
+    """Raise when the scatter cannot be used on n rows and p columns; the message names some that can.
+
+    `made` is the unfitted scatter with its parameters, where these matter.
+    """
+    entry = scatters[name]
+    reason = entry.why_not(entry.factory() if made is None else made, n, p)
     if reason is not None:
         usable = [entry for entry in scatters if entry.applies(n, p) is None]
-        robust = _is_robust(scatters[name])
+        robust = _is_robust(entry)
         # of the same kind first: who asks for a robust one has a reason
-        others = [entry.name for entry in sorted(usable, key=lambda entry: _is_robust(entry) != robust)]
+        others = [other.name for other in sorted(usable, key=lambda other: _is_robust(other) != robust)]
+        plain = name.rpartition(":")[2]
+        if plain in others:  # a variant that does not pay: the scatter itself was meant
+            others = [plain]
         hint = f" Use --scatter {' or '.join(others[:4])}." if others else ""
         raise ValueError(f"--scatter {name} does not apply here: it {_clause(reason)}.{hint}")
 
 
+def name_for_laws(name: str, made: Any) -> str:
+    """Return the name by which to ask whether a law applies: the plain one of a sketch that is or may stay exact."""
+    sketches = getattr(made, "is_sketched_", getattr(made, "n_components", None) != "auto")
+    return name if sketches else name.rpartition(":")[2]
+
+
 def _is_robust(entry: Entry) -> bool:
-    return bool(getattr(entry.factory, "robust", False))
+    return bool(getattr(entry.factory(), "robust", False))
 
 
 def _clause(reason: str) -> str:
@@ -123,8 +161,12 @@ def accepts(made: Any, key: str, value: Any) -> bool:
 
     Two nulls may have a parameter of one name and different values: the kind of a bootstrap is none of a conformal law.
     """
-    if key not in parameters(made):
+    known = settable(made)
+    if key not in known:
         return False
+    *path, key = known[key].split("__")
+    for step in path:
+        made = getattr(made, step)
     try:
         hint = get_type_hints(type(made).__init__).get(key)
     except (AttributeError, NameError, TypeError):  # annotations that cannot be read forbid nothing
@@ -144,18 +186,24 @@ def known_to(
     every: set[str] = set()
     made = {name: registry[name].factory() for name in names}
     for one in made.values():
-        every.update(parameters(one))
+        every.update(_shown(settable(one)))
     for key, value in settings.items():
-        if key not in every:
+        if not any(key in settable(one) for one in made.values()):
             raise ValueError(
                 f"{option} {key}: no {registry.kind} here has such a parameter.{suggest(key, every)} "
-                f"They have {', '.join(sorted(every)) or 'none'}."
+                f"They have {', '.join(sorted(every)) or 'none'}.{_of_variants(key, registry)}"
             )
         if not any(accepts(one, key, value) for one in made.values()):
-            having = [name for name, one in made.items() if key in parameters(one)]
+            having = [name for name, one in made.items() if key in settable(one)]
             raise ValueError(
                 f"{option} {key}={value}: {', '.join(having)} {_know(having)} no such value of {key}."
             )
+
+
+def _of_variants(key: str, registry: Registry) -> str:
+    """Return which variant, not among those at hand, has a parameter; nothing where none has."""
+    having = [name for name in registry.composed() if key in settable(registry[name].factory())]
+    return f" {having[0]} and its like have it: name one with --{registry.kind}." if having else ""
 
 
 def _know(names: Sequence[str]) -> str:

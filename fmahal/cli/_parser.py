@@ -18,6 +18,7 @@ examples:
   fmahal detect wine --scatter mcd --set support_fraction=0.75 --report wine.html
   fmahal detect wine --scatter ledoit-wolf --null bootstrap --null-set n_resamples=4999
   fmahal detect wine --scatter empirical --null conformal --alpha 0.05
+  fmahal detect wide.csv --scatter sketched:ledoit-wolf --set n_components=100 --set kind=srht
   cut -d, -f2- big.csv | fmahal detect - --out - > scores.csv
 
 curves (a row is a function of time, say, not a list of unrelated columns):
@@ -34,9 +35,14 @@ agreement: Jaccard index |A and B| / |A or B| of the rows A that the pair flags 
 scatter flags, averaged over that scatter's nulls and then over the other scatters; 1 if both flag nothing.
 AUROC: probability that a labelled outlier has a larger distance than another row; ties count one half.
 
+sketched:NAME is a scatter behind a random map to few coordinates. Without --scatter such variants are run where they
+can gain something: the number of coordinates is given (--set n_components=K), or the table is so large that a fixed
+cost model predicts that they are cheaper than exact distances. The agreement leaves them out of the other scatters.
+
 examples:
   fmahal compare
   fmahal compare hbk --report hbk.html
+  fmahal compare wide.csv --scatter ledoit-wolf,sketched:ledoit-wolf --set eps=0.3
   fmahal compare measurements.csv --labels is_faulty --out table.csv"""
 
 
@@ -160,7 +166,7 @@ def _add_compare(commands: Any) -> None:
     parser = _command(commands, "compare", "every scatter with every null on one table", _COMPARE)
     _add_input(parser, nargs="?", default=None)
     group = parser.add_argument_group("model")
-    group.add_argument("--scatter", metavar="A,B,...", help="only these scatters")
+    group.add_argument("--scatter", metavar="A,B,...", help="only these scatters, sketched:NAME among them")
     group.add_argument("--null", metavar="A,B,...", help="only these nulls")
     _add_model(group)  # type: ignore[arg-type]
     group.add_argument(

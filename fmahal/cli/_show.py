@@ -81,6 +81,7 @@ def show(
         *table.notes,
         f"scatter  {facts['scatter']}{'' if options.scatter else ' (default)'}",
         *map(say, _subset(facts)),
+        *_sketch(facts),
         say(f"null     {facts['null']}{_nulls.picked_words(detector) if options.null == 'auto' else ''}"),
         say(f"level    {_nulls.level_words(detector)}{_nulls.cutoff_words(detector)}"),
         *map(say, _nulls.distance_words(detector)),
@@ -93,6 +94,10 @@ def show(
     screen.print(say(_summary(detector, facts)), markup=False)
     if facts["flagged"] > shown.size and options.out is None:
         screen.print(say("--top K shows more rows, --out FILE.csv writes the scores of all."), markup=False)
+    if facts["sketch_kind"] is not None:
+        from ..report._sketch import LIMIT
+
+        screen.print(say(f"note: {LIMIT}"), markup=False, soft_wrap=not screen.is_terminal)
     for path, what in ((options.out, "scores"), (options.report, "report")):
         if path:
             screen.print(f"{what}: {path}", markup=False, soft_wrap=True)
@@ -102,6 +107,13 @@ def _subset(facts: dict[str, Any]) -> list[str]:
     """Return how many rows a robust fit rests on, as no or one line."""
     h, n = facts["subset"], facts["rows"]
     return [] if h is None else [f"subset   {h} of {plural(n, 'row')} ({_console.percent(h / n)})"]
+
+
+def _sketch(facts: dict[str, Any]) -> list[str]:
+    """Return how large the random map of a sketched scatter is, as no or one line."""
+    from ..report._sketch import words
+
+    return [] if facts["sketch_kind"] is None else [f"sketch   {words(facts)}"]
 
 
 def _summary(detector: Any, facts: dict[str, Any]) -> str:

@@ -70,11 +70,11 @@ class Table:
         return self.row_names or [str(k + 1) for k in range(self.X.shape[0])]
 
 
-def suggest(name: str, options: Iterable[str]) -> str:
+def suggest(name: str, options: Iterable[str], cutoff: float = 0.6) -> str:
     """Return ``" Did you mean 'a' or 'b'?"``, or an empty string when nothing is near."""
     known = list(options)
     folded = {option.casefold(): option for option in known}
-    near = difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.6)
+    near = difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=cutoff)
     return f" Did you mean {' or '.join(repr(folded[match]) for match in near)}?" if near else ""
 
 

@@ -250,7 +250,8 @@ def _has_random_starts(estimator: Any) -> bool:
     """Whether a fit may depend on the order of the rows beyond rounding."""
     if not hasattr(estimator, "get_params") or isinstance(estimator, type):
         return False
-    return any(name.rpartition("__")[2] == "random_state" for name in estimator.get_params())
+    settings = {name.rpartition("__")[2]: value for name, value in estimator.get_params().items()}
+    return "random_state" in settings or settings.get("forgetting", 1.0) != 1.0
 
 
 def _whitened(pooled: Any, estimator: Any, method: str, smaller: int) -> FloatArray:

@@ -17,7 +17,7 @@ from ..nulls._left_out import subspace_of
 from ..scatter import MRCD, LedoitWolf, resolve
 from ..scatter import facts as scatter_facts
 from ..scatter._facts import _SKLEARN_REGULARIZED
-from ..scatter._resolve import as_pipeline
+from ..scatter._resolve import as_pipeline, inner_of
 from ..scatter.mcd import MinCovDet
 from ..scatter.spectral import SpectralFilter
 from ..spaces._fdata import is_fdata
@@ -73,6 +73,11 @@ def row_level(alpha: Any, n: int | None) -> float:
     """Return the level of one row; for n rows judged together 1 - (1 - alpha)^(1/n), without cancellation."""
     alpha = check_alpha(alpha)
     return alpha if n is None else float(-np.expm1(np.log1p(-alpha) / n))
+
+
+def labels(pvalues: NDArray[np.float64], level: float) -> NDArray[np.int64]:
+    """Return -1 for p-values up to the level, else 1."""
+    return np.where(pvalues <= level, np.int64(-1), np.int64(1))
 
 
 def is_frame(X: Any) -> bool:
@@ -155,6 +160,7 @@ def coordinate_names(space: Any, scatter: Any, q: int) -> NDArray[np.object_]:
 
 def check_row_count(scatter: Any, n: int, q: int) -> None:
     """Raise a ValueError when an estimator without regularisation has no more rows than columns."""
+    scatter = inner_of(scatter)
     regularized = getattr(scatter, "regularized", isinstance(scatter, _SKLEARN_REGULARIZED))
     if n <= q and not regularized and isinstance(scatter, SpectralFilter):
         raise RankDeficientError(

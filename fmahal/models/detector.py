@@ -13,9 +13,10 @@ from .._typing import ArrayLike, FloatArray
 from ..nulls import BaseNull, check_null, resolve_null
 from ..scatter import resolve
 from . import _steps
+from ._streaming import StreamingMixin
 
 
-class MahalanobisDetector(OutlierMixin, BaseEstimator):
+class MahalanobisDetector(StreamingMixin, OutlierMixin, BaseEstimator):
     r"""Calibrated outlier detection by squared Mahalanobis distances.
 
     .. math:: d^2(x) = (x - m)^\top \Sigma^{-1} (x - m), \qquad \text{p-value} = 1 - F_0(d^2)
@@ -102,6 +103,8 @@ class MahalanobisDetector(OutlierMixin, BaseEstimator):
     Rank-deficient training rows are judged inside the subspace that they span. Rows off that subspace cannot
     occur under the fitted law: their p-value is 0, their label -1, their score minus infinity, while
     `mahalanobis` and `contributions` stay finite and describe the part inside the subspace.
+
+    An estimator with `partial_fit`, such as ``EmpiricalCovariance(forgetting=0.99)``, gives the detector one too.
 
     Apart from the fit of the estimator, n rows cost O(n p rank) time and O(n p) memory.
 
@@ -314,7 +317,7 @@ class MahalanobisDetector(OutlierMixin, BaseEstimator):
         labels : ndarray of shape (n,)
             -1 where ``pvalues(X) <= level_``, else 1.
         """
-        return _labels(self.pvalues(X), self.level_)
+        return _steps.labels(self.pvalues(X), self.level_)
 
     def fit_predict(self, X: ArrayLike, y: Any = None) -> NDArray[np.int64]:
         """Fit, then label the same rows as if they were new: ``fit(X).predict(X)``.
@@ -405,7 +408,7 @@ class MahalanobisDetector(OutlierMixin, BaseEstimator):
         if hasattr(self.null_, "flags"):
             flags = self.null_.flags(self.pvalues_, level, simultaneous=self.simultaneous)
             return np.where(flags, np.int64(-1), np.int64(1))
-        return _labels(self.pvalues_, level)
+        return _steps.labels(self.pvalues_, level)
 
     @property
     def cutoff_(self) -> float:
@@ -430,7 +433,3 @@ class MahalanobisDetector(OutlierMixin, BaseEstimator):
     def offset_(self) -> float:
         """``-cutoff_``: ``decision_function`` is ``score_samples`` minus this."""
         return -self.cutoff_
-
-
-def _labels(pvalues: NDArray[np.float64], level: float) -> NDArray[np.int64]:
-    return np.where(pvalues <= level, np.int64(-1), np.int64(1))

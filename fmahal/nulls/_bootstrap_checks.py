@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from .._typing import FloatArray
-from ..exceptions import CalibrationWarning
+from ..exceptions import CalibrationWarning, RankDeficientError
+from ..scatter import ScatterFacts
 from .base import warn_caller
 
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
@@ -82,3 +83,27 @@ def as_bytes(size: Any) -> int:
             f"max_memory must be a number of bytes or a text such as '256MB' or '2GB', got {size!r}."
         )
     return number
+
+
+def held_rows(holdout: float | None, n: int, facts: ScatterFacts) -> int:
+    """Return how many rows are held out, and raise where too few are left."""
+    if holdout is None:
+        return 0
+    n_held = max(1, round(holdout * n))
+    least = 3 if facts.regularized else facts.rank + (1 if facts.assume_centered else 2)
+    if n - n_held < least:
+        raise RankDeficientError(
+            f"holdout={holdout:g} leaves {n - n_held} of {n} rows to fit, and a covariance of rank {facts.rank} needs "
+            f"{least}. {_advice(n, least, facts)}"
+        )
+    return n_held
+
+
+def _advice(n: int, least: int, facts: ScatterFacts) -> str:
+    """Return what helps where a holdout leaves too few rows."""
+    ways = ["Use a smaller holdout"] if n - 1 >= least else ["No holdout leaves as many: pass more rows"]
+    if not facts.regularized:
+        ways.append("use a regularised estimator (LedoitWolf, OAS, QIS, ShrunkCovariance)")
+    if n >= least:
+        ways.append("use kind='parametric'")
+    return f"{', or '.join(ways)}."

@@ -3,33 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
-from sklearn import covariance as sk
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
 from .._typing import ArrayLike, FloatArray
 from .._validation import as_rows
 from ..exceptions import RankDeficientError
-from ..scatter import ScatterFacts, ShrunkCovariance, resolve
+from ..scatter import ScatterFacts, resolve
+from ..scatter import facts as scatter_facts
+from ..scatter._resolve import inner_of, is_sketch
 from ..whitener import Whitener
 from . import _generated as made
+from ._bootstrap_checks import held_rows
 from ._cases import _learning_step, space_is_fixed, space_keeps_law, space_keeps_robust_law
 from ._draws import Draws
 from ._generated import GeneratedSampler, SignSampler
 from ._moment_bootstrap import fast_moments, moment_draws
 from ._refit_bootstrap import refit_draws, squared_distances
-from ._resample_maps import effective_size, grown, grown_normal, new_row_map, own_weight, pulled_in
+from ._resample_maps import (
+    effective_size,
+    grown,
+    grown_normal,
+    new_row_factor,
+    new_row_map,
+    own_share,
+    own_weight,
+    pulled_in,
+    typical_factor,
+)
 from ._robust_bootstrap import fast_robust, mcd_draws
+from ._size_scale import FIRST, Resize, grows, more_held
 from ._spectral_bootstrap import fast_spectral, spectral_draws
 from .base import training_facts
 
 Map = Callable[[FloatArray], FloatArray]
-_FIRST = 20  # replicates from which the weight of a row is learned, where it is not known
 _ROUNDING = 32 * np.finfo(np.float64).eps  # of a column, below which it is constant
 _TYPICAL = 0.025  # of robust estimators without a support: rows beyond this quantile are left out
 
@@ -62,6 +75,8 @@ class Plan:
         See `train`.
     learn : callable or None
         From the first replicates to `train`, where that depends on them.
+    resize : Resize or None
+        What multiplies the distances that the maps give, where a fit of fewer rows has another scale.
     n_train : int
         Rows of the fit to all rows.
     per_replicate : tuple of int
@@ -80,36 +95,33 @@ class Plan:
     new: Map | None = None
     pull: Map | None = None
     learn: Callable[[FloatArray, FloatArray], Map] | None = None
+    resize: Resize | None = None
     n_left: int = 0
     other: Plan | None = None
 
     def references(self, seed: np.random.SeedSequence) -> Iterator[tuple[FloatArray, FloatArray, int]]:
         """Yield blocks of mapped training and new distances, and how many resamples were redrawn for them."""
-        train_map, waiting, seen = self.train, [], 0
-        for draws in self.draws(seed):
-            if self.learn is not None and train_map is None:
-                waiting.append(draws)
-                seen += len(draws.new)
-                if seen < _FIRST:
-                    continue
-                train_map = self._learned(waiting)
-                for one in waiting:
-                    yield self._mapped(one, train_map)
-                waiting = []
-            else:
-                yield self._mapped(draws, train_map)
-        if waiting:
-            train_map = self._learned(waiting)
-            for one in waiting:
-                yield self._mapped(one, train_map)
+        draws, first, maps = iter(self.draws(seed)), list[Draws](), (self.train, self.new)
+        if self.learn is not None or self.resize is not None:
+            for one in draws:
+                first.append(one)
+                if sum(len(block.new) for block in first) >= FIRST:
+                    break
+            maps = self._learned(first, seed)
+        for one in chain(first, draws):
+            yield self._mapped(one, *maps)
 
-    def _learned(self, draws: list[Draws]) -> Map:
-        assert self.learn is not None
-        kept, held = (np.concatenate([getattr(d, kind) for d in draws])[:_FIRST] for kind in ("train", "new"))
-        return self.learn(kept, held)
+    def _learned(self, draws: list[Draws], seed: np.random.SeedSequence) -> tuple[Map | None, Map | None]:
+        kept, held = (np.concatenate([getattr(d, kind) for d in draws])[:FIRST] for kind in ("train", "new"))
+        train = self.train if self.learn is None else self.learn(kept, held)
+        if self.resize is None:
+            return train, self.new
+        return self.resize.train_map(kept, train), self.resize.new_map(seed, held, self.new)
 
-    def _mapped(self, draws: Draws, train_map: Map | None) -> tuple[FloatArray, FloatArray, int]:
-        new = draws.new if self.new is None else self.new(draws.new)
+    def _mapped(
+        self, draws: Draws, train_map: Map | None, new_map: Map | None
+    ) -> tuple[FloatArray, FloatArray, int]:
+        new = draws.new if new_map is None else new_map(draws.new)
         if self.pull is not None:
             return self.pull(draws.new), new, draws.redrawn
         return draws.train if train_map is None else train_map(draws.train), new, draws.redrawn
@@ -134,7 +146,7 @@ def make_plan(estimator: Any, X: ArrayLike, choice: Choice) -> Plan:
     inside = None
     if facts.robust:
         Z: Any = rows if known else _table(space, X)
-        inside = _clean(scatter, facts, Z)
+        inside = _clean(inner_of(scatter), facts, Z)
         if not _vary(Z[inside]):
             raise _no_spread(facts)
     if choice.kind != "nonparametric":
@@ -144,7 +156,7 @@ def make_plan(estimator: Any, X: ArrayLike, choice: Choice) -> Plan:
         n = int(np.count_nonzero(inside))
     else:
         n = facts.n_samples
-    n_held = _held(choice.holdout, n, facts)
+    n_held = held_rows(choice.holdout, n, facts)
     if n_held == 0:
         return _out_of_bag(target, rows, scatter, facts, choice, n)
     return _holdout(target, rows, scatter, facts, choice, n, n_held)
@@ -158,23 +170,37 @@ def _holdout(
     engine, make = _engine(target, rows, scatter, choice)
     equivariant = target is scatter and _equivariant(scatter, facts)
     grow = partial(grown, N=N, n=n, centred=centred)
-    c = _own_share(scatter)
+    c, new = own_share(scatter), None
+    faded = facts.effective_n_samples is not None  # fewer rows, the same memory: nothing to map
+    if equivariant:
+        new = new_row_map(N, n, facts.rank, centred=centred)
+    elif target is scatter and is_sketch(scatter) and _equivariant_inside(scatter, rows):
+        # The mean training distance is the mean weight, whatever n; new rows are farther by what the rank takes.
+        c, new = 0.0, new_row_factor(N, n, facts.rank, centred=centred)
 
     def learn(q: FloatArray, D: FloatArray) -> Map:
-        return partial(grow, c=own_weight(q, D, N, centred=centred))
+        learned = partial(grow, c=own_weight(q, D, N, centred=centred))
+        # A row's weight goes by its exact distance, of which the sketched one says little.
+        return typical_factor(q, learned) if is_sketch(scatter) else learned
 
     train: Map | None = None
-    if c is not None and not facts.robust:
+    if c is not None and not facts.robust and not faded:
         train = grown_normal(N, n, facts.rank, centred=centred) if equivariant else partial(grow, c=c)
 
+    resize = None
+    n_more = more_held(n, n_held)
+    if grows(scatter, facts) and n_more > n_held:
+        again = partial(_again, make, target, rows, choice, n_more)
+        resize = Resize(again, partial(squared_distances, target, rows), n, n_held, n_more)
     return Plan(
         engine=engine,
         draws=partial(_call, make, target, rows, choice, n_held),
         n_train=facts.n_samples,
         per_replicate=(N, n_held),
         train=train,
-        new=new_row_map(N, n, facts.rank, centred=centred) if equivariant else None,
-        learn=learn if c is None and not facts.robust else None,
+        new=new,
+        learn=learn if c is None and not facts.robust and not faded else None,
+        resize=resize,
         n_left=facts.n_samples - n,
     )
 
@@ -216,6 +242,9 @@ def _generated(
     """Rows that are made where the scatter works, and brought back to where the estimator starts."""
     back = None if target is scatter else _way_back(space, choice.kind)
     Z = rows if target is scatter else _table(space, rows)
+    # A sketch has no rows to make: they come from the law under it, and the refits measure them by its map.
+    inner = inner_of(scatter)
+    facts = scatter_facts(inner, Z)
     if inside is not None:
         Z = Z[inside]
     location: FloatArray = np.asarray(scatter.location_, dtype=np.float64)
@@ -223,24 +252,24 @@ def _generated(
     centred = not facts.assume_centered
     if choice.kind == "wild":
         k = len(Z)
-        n_held = _held(choice.holdout or 0.1, k, facts)
+        n_held = held_rows(choice.holdout or 0.1, k, facts)
         if target is scatter and _equivariant(scatter, facts):
             new = new_row_map(k - n_held, k, facts.rank, centred=centred)
         signs = partial(SignSampler, centred=Z - location, location=location, n_held=n_held, back=back)
         return Plan("refit", partial(make, signs), n, (k, n_held), new=new, n_left=n - k)
-    if choice.kind == "parametric" and _pulled_to_a_target(scatter, facts):
+    if choice.kind == "parametric" and _pulled_to_a_target(inner, facts):
         whitener, location = made.clean_normal(Z)
     elif facts.kind == "spectral":
         whitener = made.sample_whitener(Z)
         if choice.kind == "elliptical" and whitener.rank >= n - centred:
             raise _all_as_far(n)
     else:
-        whitener = made.whitener_of(scatter, facts)
+        whitener = made.whitener_of(inner, facts)
 
     def plan(whitener: Whitener, other: Plan | None = None) -> Plan:
         white = whitener.whiten(Z - location)
         law = partial(
-            GeneratedSampler, kind=choice.kind, Z=white, radii=_radii(white, scatter, facts), location=location,
+            GeneratedSampler, kind=choice.kind, Z=white, radii=_radii(white, inner, facts), location=location,
             whitener=whitener, n=n, back=back, span=made.span_of(Z, location, whitener, centred=centred),
         )  # fmt: skip
         left = 0 if choice.kind == "parametric" else n - len(Z)
@@ -318,28 +347,10 @@ def _call(make: Any, target: Any, rows: Any, choice: Choice, n_held: int, seed: 
     )
 
 
-def _held(holdout: float | None, n: int, facts: ScatterFacts) -> int:
-    """Return how many rows are held out."""
-    if holdout is None:
-        return 0
-    n_held = max(1, round(holdout * n))
-    least = 3 if facts.regularized else facts.rank + (1 if facts.assume_centered else 2)
-    if n - n_held < least:
-        raise RankDeficientError(
-            f"holdout={holdout:g} leaves {n - n_held} of {n} rows to fit, and a covariance of rank {facts.rank} needs "
-            f"{least}. {_advice(n, least, facts)}"
-        )
-    return n_held
-
-
-def _advice(n: int, least: int, facts: ScatterFacts) -> str:
-    """Return what helps where a holdout leaves too few rows."""
-    ways = ["Use a smaller holdout"] if n - 1 >= least else ["No holdout leaves as many: pass more rows"]
-    if not facts.regularized:
-        ways.append("use a regularised estimator (LedoitWolf, OAS, QIS, ShrunkCovariance)")
-    if n >= least:
-        ways.append("use kind='parametric'")
-    return f"{', or '.join(ways)}."
+def _again(
+    make: Any, target: Any, rows: Any, choice: Choice, n_held: int, seed: Any, b: int
+) -> Iterator[Draws]:
+    return _call(make, target, rows, replace(choice, n_resamples=b), n_held, seed)
 
 
 def _no_spread(facts: ScatterFacts) -> RankDeficientError:
@@ -361,23 +372,14 @@ def _table(space: Any, X: Any) -> FloatArray:
 
 
 def _equivariant(scatter: Any, facts: ScatterFacts) -> bool:
-    if facts.regularized:
+    if facts.regularized or facts.effective_n_samples is not None:  # the maps by n are those of equal weights
         return False
     return bool(getattr(scatter, "affine_equivariant", facts.kind in ("empirical", "mcd")))
 
 
-def _own_share(scatter: Any) -> float | None:
-    """Return the share of the sample covariance in a moment estimate, None for another estimator."""
-    if isinstance(scatter, ShrunkCovariance) and scatter.ridge is not None:
-        return 1.0
-    if type(scatter) is sk.ShrunkCovariance:
-        return 1.0 - float(scatter.shrinkage)
-    kind = getattr(scatter, "scatter_kind", None)
-    if kind == "empirical" or type(scatter) is sk.EmpiricalCovariance:
-        return 1.0
-    if kind in ("ledoit-wolf", "oas", "shrunk") or type(scatter) in (sk.LedoitWolf, sk.OAS):
-        return 1.0 - float(scatter.shrinkage_)
-    return None
+def _equivariant_inside(scatter: Any, Z: FloatArray) -> bool:
+    inner = inner_of(scatter)
+    return _equivariant(inner, scatter_facts(inner, Z))
 
 
 def _pulled_to_a_target(scatter: Any, facts: ScatterFacts) -> bool:

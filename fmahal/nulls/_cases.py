@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Literal, TypeAlias
 
 from sklearn.pipeline import Pipeline
@@ -10,6 +11,8 @@ from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, Stan
 from sklearn.utils import get_tags
 
 from ..scatter import FixedScatter, ScatterFacts, resolve
+from ..scatter import facts as scatter_facts
+from ..scatter._resolve import inner_of, is_sketch
 
 Case: TypeAlias = Literal["sample", "known-location", "known-covariance", "known"]
 
@@ -23,6 +26,10 @@ def exact_case(estimator: Any, facts: ScatterFacts) -> tuple[Case | None, str]:
     case = _scatter_case(scatter, facts)
     if case is None:
         return None, _why_inexact(scatter, facts)
+    if facts.effective_n_samples is not None:
+        return None, (
+            f"the rows of {type(scatter).__name__} have unequal weights, and the laws for equal ones do not hold"
+        )
     step = _learning_step(space, affine=case == "sample")
     if step is not None:
         return None, (
@@ -30,6 +37,23 @@ def exact_case(estimator: Any, facts: ScatterFacts) -> tuple[Case | None, str]:
             "its exact law does not hold"
         )
     return case, ""
+
+
+def known_sketch(estimator: Any) -> Case | None:
+    """Return "known" or "known-covariance" for a sketch of a given covariance, in front of which nothing learns."""
+    space, scatter = resolve(estimator)
+    inner = inner_of(scatter)
+    if not is_sketch(scatter) or not isinstance(inner, FixedScatter) or not space_is_fixed(space):
+        return None
+    return _scatter_case(inner, scatter_facts(inner))
+
+
+def weighted_case(estimator: Any, facts: ScatterFacts) -> bool:
+    """Tell whether only the unequal weights of the rows keep the law of a fitted estimator from being exact."""
+    sketch = is_sketch(resolve(estimator)[1])  # the facts may be those of the scatter under it
+    if facts.effective_n_samples is None or sketch:
+        return False
+    return exact_case(estimator, replace(facts, effective_n_samples=None))[0] is not None
 
 
 def space_keeps_law(space: Any) -> bool:
@@ -81,6 +105,8 @@ def _covariance_is_given(scatter: FixedScatter) -> bool:
 
 def _why_inexact(scatter: Any, facts: ScatterFacts) -> str:
     name, unknown = type(scatter).__name__, "the law of its distances is not known in closed form"
+    if facts.kind == "sketched":
+        return f"{name} measures by a random map from a location and covariance that were estimated, and {unknown}"
     if isinstance(scatter, FixedScatter):
         if not _covariance_is_given(scatter):
             return f"{name} measures Euclidean distances, whose law depends on a covariance that it was not given"

@@ -51,9 +51,15 @@ def check_rank(kind: str, known: ScatterFacts, n: int, m: int, fraction: float, 
     if fitted < needed:
         raise RankDeficientError(
             f"Of {n} training rows {fitted} {part}; a scatter that is not regularised needs at least {needed} for "
-            f"rank {known.rank}. Pass at least {total} rows, fewer columns, or a regularised estimator such as "
+            f"rank {known.rank}. Pass at least {total} rows{_more(known.rank, n)}, fewer columns, or a regularised "
+            "estimator such as "
             "LedoitWolf, OAS, QIS or ShrunkCovariance."
         )
+
+
+def _more(rank: int, n: int) -> str:
+    """Return that the rank is that of the rows, where more rows may raise it; else nothing."""
+    return "" if rank < n - 1 else " (more if there are more columns: so far the rows limit the rank)"
 
 
 def warn_contamination(scatter: Any) -> None:

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..scatter import resolve
+from ..scatter._streaming import is_weighted
 from ._cases import space_is_fixed, space_keeps_law
 from ._intensity import shrinkage_weights
 from ._jackknife import EMPIRICAL, SHRUNK, Array, given_amount, spectral_frame
@@ -173,6 +174,8 @@ def supports_full(estimator: Any) -> bool:
     In front of the sample covariance about its mean, steps may shift and scale columns.
     """
     space, scatter = resolve(estimator)
+    if is_weighted(scatter):
+        return False
     if type(scatter) in EMPIRICAL and not scatter.assume_centered:
         return space_keeps_law(space)
     return type(scatter) in EMPIRICAL + SHRUNK and space_is_fixed(space)

@@ -222,7 +222,8 @@ def leave_one_out(estimator: Any, X: Any, d2: Array) -> Array | None:
     if not isinstance(X, np.ndarray) and not hasattr(X, "shape"):
         X = np.asarray(X)
     known = training_facts(estimator, X)
-    if known.n_samples != len(d2):  # updated by partial_fit: the other rows are not here
+    if known.n_samples != len(d2) or known.effective_n_samples is not None:
+        # Updated by partial_fit, so that the other rows are not here; or of unequal weights.
         return None
     case, _ = exact_case(estimator, known)
     if case in ("known", "known-covariance"):

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import clone
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import check_array
 
@@ -16,7 +15,9 @@ from .._typing import ArrayLike
 from ..exceptions import FmahalWarning, RankDeficientWarning
 from ..scatter import facts as scatter_facts
 from ..scatter import resolve
+from ..scatter._resolve import inner_of
 from ..whitener import Whitener
+from ._template import template
 from .base import warn_caller
 
 
@@ -31,14 +32,14 @@ def float_table(X: Any) -> NDArray[Any]:
 
 
 def refit(estimator: Any, X: Any, *, quiet: type[Warning] = RankDeficientWarning) -> Any:
-    """Return a clone fitted to `X`, without warnings of the category `quiet`.
+    """Return a copy by `template` fitted to `X`, without warnings of the category `quiet`.
 
     The fit to all rows has warned of what is wrong with all rows. That these rows span less is nothing it could know:
     callers compare `lost_directions`.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", quiet)
-        return clone(estimator).fit(X)
+        return template(estimator).fit(X)
 
 
 def lost_directions(fitted: Any, X: Any, rank: int) -> int:
@@ -46,7 +47,7 @@ def lost_directions(fitted: Any, X: Any, rank: int) -> int:
 
     A space that chooses its dimension, by a share of the variance, say, has lost nothing while the fit fills it.
     """
-    scatter = resolve(fitted)[1]
+    scatter = inner_of(resolve(fitted)[1])
     known = scatter_facts(scatter, X)
     # It keeps a share of what the rows span, or a number of them.
     if known.kind == "spectral" and known.regularized:
@@ -70,8 +71,9 @@ def subspace_of(scatter: Any, n: int, rank: int) -> Whitener | None:
     """Return a whitener that knows the subspace of a fitted scatter, None when that is the whole space.
 
     None too for a scatter whose own parameter ``outside="ignore"`` says that its distance is a semi-distance, which
-    does not see what lies off its directions.
+    does not see what lies off its directions. A sketch does not see that either; the scatter under it does.
     """
+    scatter = inner_of(scatter)
     if rank >= np.size(scatter.location_) or getattr(scatter, "outside", None) == "ignore":
         return None
     whitener = getattr(scatter, "whitener_", None)

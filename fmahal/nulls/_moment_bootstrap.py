@@ -25,6 +25,7 @@ from ..exceptions import RankDeficientError
 from ..scatter import QIS
 from ..scatter._blas import one_blas_thread
 from ..scatter._moments import rank_tolerance
+from ..scatter._streaming import is_weighted
 from ._draws import Draws, generator_key, held_out, resample_counts
 from ._intensity import LINEAR, qis_spectra, shrinkage_weights
 from ._moment_sums import Array, Sample, is_affine, prepare
@@ -46,9 +47,9 @@ def fast_moments(scatter: Any) -> bool:
     -------
     served : bool
         True for `EmpiricalCovariance`, `LedoitWolf`, `OAS`, `ShrunkCovariance` (ours and scikit-learn's) and `QIS`;
-        False for subclasses, which may follow other rules.
+        False for subclasses, which may follow other rules, and for rows of unequal weights.
     """
-    return type(scatter) in (*LINEAR, QIS)
+    return type(scatter) in (*LINEAR, QIS) and not is_weighted(scatter)
 
 
 def moment_draws(

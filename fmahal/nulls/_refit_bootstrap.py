@@ -21,8 +21,10 @@ from ..exceptions import NotPositiveDefiniteError, RankDeficientError
 from ..scatter import facts as scatter_facts
 from ..scatter import resolve
 from ..scatter._blas import one_blas_thread
+from ..scatter._resolve import inner_of
 from ._draws import Draws, generator_key, held_out, resample_counts
 from ._left_out import lost_directions, scatter_distances
+from ._template import template
 
 _LACKS_RANK = (RankDeficientError, NotPositiveDefiniteError, np.linalg.LinAlgError)
 
@@ -134,8 +136,8 @@ def refit_draws(
     Parameters
     ----------
     estimator : fitted scatter or Pipeline that ends in one
-        Cloned for each fit. Where a parameter ``random_state`` is no integer, each fit gets its own from `seed`, and
-        ``n_jobs`` becomes 1: the replicates run side by side instead.
+        Copied for each fit, with the maps of its sketches held fixed. Where a parameter ``random_state`` is no integer,
+        each fit gets its own from `seed`, and ``n_jobs`` becomes 1: the replicates run side by side instead.
     X : indexable of n rows
         Its rows.
     n_resamples : int
@@ -173,10 +175,10 @@ def refit_draws(
     if sampler is None:
         sampler = RowSampler(X, generator_key(seed), n_held, kept)
     _, scatter = resolve(estimator)
-    template = clone(estimator)
-    _cap_jobs(template)
+    unfitted = template(estimator)
+    _cap_jobs(unfitted)
     rank = scatter_facts(scatter, X).rank
-    job = _Job(template, sampler, stream_key(seed), rank, scatter.location_.size - rank, n_resamples)
+    job = _Job(unfitted, sampler, stream_key(seed), rank, scatter.location_.size - rank, n_resamples)
     redrawn = 0
     for draws in _run(job, n_resamples, n_jobs):
         redrawn += draws.redrawn
@@ -240,6 +242,7 @@ def _replicate(job: _Job, replicate: int, attempt: int, out: dict[str, FloatArra
 
 def _lacks(scatter: Any, rows: Any, job: _Job) -> bool:
     """Tell whether a fit has less rank than the one to all rows, other than by having fewer rows."""
+    scatter = inner_of(scatter)
     known = scatter_facts(scatter, rows)
     if known.kind == "spectral" and known.regularized:
         return lost_directions(scatter, rows, job.rank) > 0

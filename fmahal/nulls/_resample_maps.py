@@ -12,14 +12,18 @@ row leaves. With a known centre :math:`D = (n-1)\,q/(n-c\,q)` and :math:`q = n\,
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
+from sklearn import covariance as sk
 
 from .._kernels.interpolation import interpolate
 from .._typing import FloatArray
 from .._validation import readonly
+from ..scatter import ShrunkCovariance
 from ._fisher import fisher_f
 from ._mapped import _through
 
@@ -84,6 +88,20 @@ def grown_normal(N: int, n: int, p: int, *, centred: bool) -> Callable[[FloatArr
     return apply
 
 
+def own_share(scatter: Any) -> float | None:
+    """Return the share of the sample covariance in a moment estimate, None for another estimator."""
+    if isinstance(scatter, ShrunkCovariance) and scatter.ridge is not None:
+        return 1.0
+    if type(scatter) is sk.ShrunkCovariance:
+        return 1.0 - float(scatter.shrinkage)
+    kind = getattr(scatter, "scatter_kind", None)
+    if kind == "empirical" or type(scatter) is sk.EmpiricalCovariance:
+        return 1.0
+    if kind in ("ledoit-wolf", "oas", "shrunk") or type(scatter) in (sk.LedoitWolf, sk.OAS):
+        return 1.0 - float(scatter.shrinkage_)
+    return None
+
+
 def own_weight(kept: FloatArray, held: FloatArray, N: int, *, centred: bool) -> float:
     """Return the share c that turns the middle of the held-out distances of fits of N rows into that of the kept ones.
 
@@ -138,6 +156,24 @@ def new_row_map(start: float, end: float, p: int, *, centred: bool) -> Callable[
         return _through(d2, log_x, log_y)
 
     return apply
+
+
+def new_row_factor(start: float, end: float, p: int, *, centred: bool) -> Callable[[FloatArray], FloatArray]:
+    """Return the multiple that takes the median of new rows to a fit of `start` rows to that of a fit to `end`.
+
+    For sketched distances of the sample covariance of rank p: each direction of the map loses the same to the rank,
+    and the shape of the law is that of the map's weights.
+    """
+    (one, scale_one), (two, scale_two) = _new_law(start, p, centred), _new_law(end, p, centred)
+    return partial(np.multiply, float((scale_two * two.isf(0.5)) / (scale_one * one.isf(0.5))))
+
+
+def typical_factor(
+    d2: FloatArray, change: Callable[[FloatArray], FloatArray]
+) -> Callable[[FloatArray], FloatArray]:
+    """Return the multiple that takes the median of squared distances to where a map takes it; 1 where that is 0."""
+    middle = np.nanmedian(d2, keepdims=True)
+    return partial(np.multiply, (change(middle) / middle).item() if np.all(middle > 0) else 1.0)
 
 
 def _new_law(n: float, p: int, centred: bool) -> tuple[stats.rv_continuous, float]:

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import interpolate, special, stats
 from scipy.linalg import solve_triangular
-from sklearn.base import clone
 
 from .._random import as_generator
 from .._typing import FloatArray, RandomState
+from ._template import template
 
 # Upper tail probabilities at which quantiles are kept, falling.
 # fmt: off
@@ -86,7 +86,7 @@ def simulate(
     rng = as_generator(random_state)
     directions = min(max(_DIRECTIONS // n_fits, 2), 100)
     measured: list[list[_Measured]] = [[] for _ in range(2 if raw else 1)]
-    fit = clone(estimator)
+    fit = template(estimator)
     seeded = "random_state" in fit.get_params(deep=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what a fit has to say about simulated rows concerns nobody

@@ -10,9 +10,12 @@ from sklearn.base import clone
 from .._registry import nulls
 from .._typing import ArrayLike
 from ..exceptions import CalibrationWarning
+from ..scatter import facts as scatter_facts
 from ..scatter import resolve
+from ..scatter._resolve import inner_of, is_sketch
 from ._auto_rules import FEWEST_ROWS, RULES, Case, is_plane
 from ._cases import exact_case
+from ._sketches import sketch_weights
 from .base import BaseNull, training_facts, warn_caller
 from .exact import ChiSquareNull
 from .weighted_chi2 import WeightedChiSquareNull
@@ -38,7 +41,7 @@ def auto_table() -> list[dict[str, str]]:
         {
             "estimator": "anything else",
             "condition": "",
-            "law": "ChiSquareNull (SpectralFilter: WeightedChiSquareNull), with a CalibrationWarning",
+            "law": "ChiSquareNull (SpectralFilter, Sketched: WeightedChiSquareNull), with a CalibrationWarning",
         },
     ]
 
@@ -61,8 +64,8 @@ def select_null(estimator: Any, X: ArrayLike, *, alpha: float = 0.01) -> BaseNul
     null : BaseNull
         By the first line of `auto_table` that applies: an exact law for the sample covariance and for known
         parameters, `RobustNull` for our `MinCovDet`, a parametric bootstrap for other robust scatters, a bootstrap for
-        everything else; where that would take long, `WeightedChiSquareNull` for a spectral filter and `ChiSquareNull`
-        for others.
+        everything else; where that would take long, `ConformalNull` for a sketch, if half of the rows resolve the
+        level, else `WeightedChiSquareNull` for a spectral filter or a sketch and `ChiSquareNull` for others.
 
     Warns
     -----
@@ -85,16 +88,20 @@ def select_null(estimator: Any, X: ArrayLike, *, alpha: float = 0.01) -> BaseNul
     space, scatter = resolve(estimator)
     facts = training_facts(estimator, X)
     exact, why = exact_case(estimator, facts)
+    if is_sketch(scatter):
+        facts = scatter_facts(inner_of(scatter), X)
     case = Case(estimator, space, scatter, facts, exact, why, int(np.size(scatter.location_)), alpha)
     for rule in RULES:
         if rule.applies(case):
             return rule.null(case)
     warn_caller(_approximate(case), CalibrationWarning)
+    if is_sketch(scatter):
+        return WeightedChiSquareNull(sketch_weights(scatter))
     return WeightedChiSquareNull() if _has_weights(case) else ChiSquareNull()
 
 
 def _has_weights(case: Case) -> bool:
-    return getattr(case.scatter, "null_weights_", None) is not None
+    return is_sketch(case.scatter) or getattr(case.scatter, "null_weights_", None) is not None
 
 
 def _approximate(case: Case) -> str:
@@ -104,7 +111,10 @@ def _approximate(case: Case) -> str:
     law, name = f"chi-square law with df = {rank}", "'chi2'"
     if weighted:
         law, name = "law of weighted sums of chi-square variables", "WeightedChiSquareNull()"
-    if n < 5 * rank and not weighted:
+        if is_sketch(case.scatter):
+            name = "WeightedChiSquareNull(scatter.singular_values_ ** 2), with scatter the fitted sketch,"
+    sketched = is_sketch(case.scatter)
+    if n < 5 * rank and (sketched or not weighted):
         few = " With so few rows for so many columns they say nothing: " + (
             "most rows that the estimate does not rest on are flagged, clean ones too, and so may be most new rows."
             if case.facts.robust
@@ -118,6 +128,11 @@ def _approximate(case: Case) -> str:
         ways = (
             " A resampled law would take minutes here and is left to those who ask for it: null='bootstrap', or "
             "null='conformal', which refits less often."
+        )
+    if sketched and not is_plane(case):
+        ways += (
+            " ConformalNull('split') is valid for new rows whatever their law; of half of the rows, its smallest "
+            f"p-value is {1 / (n // 2 + 1):.2g}."
         )
     instead = ", or use EmpiricalCovariance, which is not robust but whose p-values are exact for normal rows"
     return (

@@ -15,6 +15,7 @@ from .._registry import nulls, scatters
 from .._typing import ArrayLike, FloatArray, RandomState
 from ..exceptions import CalibrationWarning
 from ..scatter import FixedScatter, ScatterFacts, resolve
+from ..scatter._resolve import is_sketch
 from ._conformal_checks import calibration_size, check_parameters, check_rank, warn_contamination
 from ._empirical_law import EmpiricalLaw
 from ._full_conformal import FullConformal, supports_full
@@ -341,10 +342,14 @@ class ConformalNull(BaseNull):
         if self.kind == "cv" and self.cv > n:
             raise ValueError(f"cv={self.cv} folds need as many rows, got {n}. Pass a cv of at most {n}.")
         if self.kind == "full" and not supports_full(estimator):
+            sketched = is_sketch(resolve(estimator)[1])
+            why = (
+                ", whose distances after a row has joined do not follow from those before" if sketched else ""
+            )
             raise ValueError(
                 f"kind='full' has a closed form for EmpiricalCovariance and ShrunkCovariance only, ours or "
                 "scikit-learn's, behind steps that learn nothing from the rows (or, for EmpiricalCovariance, only "
-                f"shift and scale columns); got {estimator!r}. Use kind='split', which is exact too, 'jackknife' "
+                f"shift and scale columns); got {estimator!r}{why}. Use kind='split', which is exact too, 'jackknife' "
                 "or 'cv': they take any estimator."
             )
         if self.kind == "full" and known.n_samples != n:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from numbers import Real
 from typing import Any
 
 import numpy as np
 from scipy import stats
+from sklearn.utils.validation import _num_samples
 
 from .._registry import nulls
 from .._typing import ArrayLike, FloatArray
@@ -15,10 +17,18 @@ from ..exceptions import CalibrationWarning, RankDeficientError
 from ..scatter import ScatterFacts
 from ._cases import exact_case
 from ._fisher import fisher_f
+from ._forgetting import weighted_laws
+from ._sketches import applies_unless_sketched, refuse_sketch
 from .base import BaseNull, Law, training_facts, warn_caller
 
 
-@nulls.register("chi2", "Chi-square with rank degrees of freedom", order=10, cost=lambda n, p: 0)
+@nulls.register(
+    "chi2",
+    "Chi-square with rank degrees of freedom",
+    order=10,
+    applies=applies_unless_sketched,
+    cost=lambda n, p: 0,
+)
 class ChiSquareNull(BaseNull):
     r"""Chi-square law of squared distances, the same for training and for new rows.
 
@@ -43,7 +53,7 @@ class ChiSquareNull(BaseNull):
     Raises
     ------
     ValueError
-        When `df` is not a number above zero.
+        When `df` is not a number above zero; without `df` for a sketched scatter (see `WeightedChiSquareNull`).
     RankDeficientError
         When all training rows are equal, so that there are no degrees of freedom, and the estimator is neither robust
         nor regularised: for such ones the law is that of 1.
@@ -89,6 +99,8 @@ class ChiSquareNull(BaseNull):
         self : ChiSquareNull
             The fitted law.
         """
+        if self.df is None:
+            refuse_sketch("ChiSquareNull", estimator)
         df = _given_df(self.df) if self.df is not None else _rank(training_facts(estimator, X))
         self.df_ = df
         self.train_dist_ = self.new_dist_ = stats.chi2(df)
@@ -134,6 +146,14 @@ class NormalTheoryNull(BaseNull):
     :math:`\frac{n+1}n \chi^2_p`. A training distance is bounded, here by (n - 1)^2 / n, because an outlier
     pulls mean and covariance towards itself; for small n a chi-square cut-off can lie above the bound.
 
+    For rows that fade, ``EmpiricalCovariance(forgetting=...)``, the laws are approximate: new rows
+    follow a scaled F law whose scale and degrees of freedom come from the inverse moments of the weighted covariance,
+    training rows the law of a new row to the fit without them, one law for each row by its age. While the effective
+    number of rows is at least twice the rank, new clean rows are flagged a little less often than `alpha`, at the
+    levels 0.05 and 0.01 never by as much as a quarter of it (at 0.001 by up to two thirds, and half from four times
+    the rank on); from there down to rank + 1 rows by up to a third, and
+    below that a CalibrationWarning says so.
+
     Attributes
     ----------
     train_dist_ : scipy.stats frozen distribution
@@ -143,6 +163,8 @@ class NormalTheoryNull(BaseNull):
 
     Raises
     ------
+    ValueError
+        For a sketched scatter; see `BootstrapNull`.
     RankDeficientError
         When n <= rank + 1 (n <= rank with a known location): then all training rows have the same squared
         distance, whatever their values; or when all training rows are equal.
@@ -150,7 +172,8 @@ class NormalTheoryNull(BaseNull):
     Warns
     -----
     CalibrationWarning
-        When the estimator is none of the three above, so that the laws are an approximation.
+        When the estimator is none of the three above, so that the laws are an approximation; and when rows fade so
+        fast that their effective number is at most rank + 1.
 
     Notes
     -----
@@ -191,8 +214,10 @@ class NormalTheoryNull(BaseNull):
         self : NormalTheoryNull
             The fitted law.
         """
+        refuse_sketch("NormalTheoryNull", estimator)
         facts = training_facts(estimator, X)
-        case, reason = exact_case(estimator, facts)
+        weighted = facts.effective_n_samples is not None
+        case, reason = exact_case(estimator, replace(facts, effective_n_samples=None))
         if case is None:
             case = "known-location" if facts.assume_centered else "sample"
             warn_caller(
@@ -201,7 +226,11 @@ class NormalTheoryNull(BaseNull):
                 "p-values as a ranking.",
                 CalibrationWarning,
             )
-        self.train_dist_, self.new_dist_ = _LAWS[case](facts)
+        if weighted:
+            _check_rows(facts, 0 if facts.assume_centered else 1)
+            self.train_dist_, self.new_dist_ = weighted_laws(facts, _num_samples(X))
+        else:
+            self.train_dist_, self.new_dist_ = _LAWS[case](facts)
         return self
 
 
@@ -230,8 +259,9 @@ def _check_rows(facts: ScatterFacts, estimated: int) -> tuple[int, int]:
         raise RankDeficientError(
             f"{n} training rows span {p} dimensions: with n <= {bound} all training rows have the same squared "
             "distance from their own mean and covariance, a constant that does not depend on their values. "
-            f"Pass at least {p + estimated + 1} rows, fewer columns, or a regularised estimator such as "
-            "LedoitWolf, OAS, QIS or ShrunkCovariance with null='chi2'."
+            f"Pass at least {'two more rows than there are' if estimated else 'more rows than'} columns (their rank, "
+            "where columns depend on each other), or fewer columns. Rows that can be fitted all at once, no stream, "
+            "may take a regularised estimator such as LedoitWolf, OAS, QIS or ShrunkCovariance with null='auto'."
         )
     return n, p
 

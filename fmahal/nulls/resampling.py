@@ -25,8 +25,6 @@ from .base import BaseNull, check_distances, warn_caller
 
 _KINDS = ("nonparametric", "smoothed", "parametric", "elliptical", "wild")
 _OFTEN = 0.05  # share of resamples drawn again that is worth a warning
-
-
 _QUICK = 99  # replicates in a comparison
 _SHARES = {"empirical": 20, "ledoit-wolf": 20, "oas": 20, "shrunk": 20, "mcd": 50, "detmcd": 50}
 
@@ -79,9 +77,8 @@ class BootstrapNull(BaseNull):
     statistic : {"point", "max"}, default="point"
         "max" pools one number a replicate, the largest distance: p-values and cut-offs are then those of the largest
         of as many rows as there are training rows, and `alpha` is the probability that any clean row is flagged. Use
-        it with ``kind="parametric"``. Other kinds take the largest of the rows at hand, which is its own reference in
-        most replicates: hardly a training row can be flagged, and the
-        cut-off for new rows ends near the largest training row, also with a `tail`.
+        it with ``kind="parametric"``. Other kinds take the largest row at hand, its own reference in most replicates:
+        hardly a training row can be flagged, and the cut-off for new rows ends near the largest, also with a `tail`.
     holdout : float or None, default=0.1
         Share of rows that a replicate leaves out, above 0 and at most 0.5, for the kinds "nonparametric" and "wild".
         None: resamples with replacement, and the rows that one misses are the new ones; for affine equivariant
@@ -159,9 +156,12 @@ class BootstrapNull(BaseNull):
     robust, c is what links the middle of kept and left-out distances of the first 20 replicates. The sample covariance
     has, between the two steps, the map between the F laws (see `NormalTheoryNull`) of N - 1 and of n - 1 others, which
     gives training distances of normal rows their exact law. New rows: for affine equivariant estimators, by the same
-    map of N and of n rows; for others they are left as they are, a little too large. ``holdout=None`` maps from the
-    effective size n' of a resample to n by the
-    same laws; n' = n / 2 for few columns, and in general solves :math:`1/\delta = E[w / (1 + w \delta p/n)]`,
+    map of N and of n rows; for others they are left as they are, in the mean a little too large (but at levels near
+    1 / n one or two rows are the cut-off: up to twice as many may be flagged). Distances of a `Sketched` scatter are
+    multiplied, by what these maps do to the typical one. Regularised estimators with p >= n / 2, other than spectral
+    filters, get a factor more: training distances the one to the median of those of the fit; new ones a power of n / N,
+    the one that 20 replicates show that leave out more rows. ``holdout=None`` maps from the effective size n' to n by
+    the same laws; n' = n / 2 for few columns, and in general solves :math:`1/\delta = E[w / (1 + w \delta p/n)]`,
     :math:`\delta = 1/(1 - p/n')` for Poisson weights w.
 
     "elliptical", "smoothed" and "parametric" hold their level for the rows that they assume, and flag too many where
@@ -178,11 +178,11 @@ class BootstrapNull(BaseNull):
     own covariance is the target off the span of these few rows, and rows drawn from it lie too near.
 
     Pipelines. Steps that are fixed, or that only shift and scale columns before an affine equivariant scatter, are
-    applied once. All others learn from the rows, and are refitted with the scatter.
+    applied once. All others learn from the rows, and are refitted with the scatter, a sketch by the same map.
 
     Cost. Moment scatters, nonparametric: O(B n p^2) multiplications in matrix products and O(B p^3) for p <= n;
-    O(B n^3) for p > n. `MinCovDet`: B concentration steps. All else: B fits. The pooled distances take 8 B n bytes,
-    up to 32 MB; beyond, they are counted in bins of a relative width of 2^-16.
+    O(B n^3) for p > n. `MinCovDet`: B concentration steps. All else: B fits; and up to 20 more, see Sizes. The pooled
+    distances take 8 B n bytes, up to 32 MB; beyond, they are counted in bins of a relative width of 2^-16.
 
     References
     ----------

@@ -10,7 +10,6 @@ from typing import Any, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 from sklearn import covariance as sk
-from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
 from .._registry import nulls
@@ -22,7 +21,9 @@ from ..scatter._mcd_trace import trace_factor
 from ._mapped import RowLaw, law_of_quantiles
 from ._published import Published, cerioli, cerioli_laws, irmcd_flags, raw_estimate, raw_law
 from ._simulation import LEVELS, chi2_quantiles, simulate
+from ._sketches import refuse_sketch
 from ._tabulated import lookup
+from ._template import template
 from .base import BaseNull, training_facts, warn_caller
 from .exact import _LAWS, ChiSquareNull
 
@@ -191,6 +192,7 @@ class RobustNull(BaseNull):
             The fitted law.
         """
         self._check()
+        refuse_sketch("RobustNull", estimator)
         space, scatter = resolve(estimator)
         if not is_mcd(scatter):
             raise ValueError(
@@ -254,18 +256,18 @@ class RobustNull(BaseNull):
         """Simulate, or remember; beyond `_largest` rows what is left to chi-square shrinks like 1 / n."""
         rows = min(n, _largest(p))
         self.n_fits_ = fits_needed(rows) if self.n_fits == "auto" else int(self.n_fits)
-        template = clone(scatter)
-        if self.n_jobs is not None and "n_jobs" in template.get_params(deep=False):
-            template.set_params(n_jobs=self.n_jobs)
+        unfitted = template(scatter)
+        if self.n_jobs is not None and "n_jobs" in unfitted.get_params(deep=False):
+            unfitted.set_params(n_jobs=self.n_jobs)
         settings = {
-            k: v for k, v in template.get_params(deep=False).items() if k not in ("random_state", "n_jobs")
+            k: v for k, v in unfitted.get_params(deep=False).items() if k not in ("random_state", "n_jobs")
         }
         known = isinstance(self.random_state, Integral)
         key = (type(scatter), repr(sorted(settings.items())), rows, p, self.n_fits_, repr(self.random_state))
         ratios = _simulations.get(key) if known else None
         if ratios is None:
             ratios = simulate(
-                template,
+                unfitted,
                 rows,
                 p,
                 n_fits=self.n_fits_,

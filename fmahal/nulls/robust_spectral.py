@@ -9,7 +9,6 @@ from typing import Any, Literal
 
 import numpy as np
 from scipy import special, stats
-from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 
 from .._random import as_seed_sequence
@@ -22,6 +21,8 @@ from ..scatter._robust_spectral import coordinates
 from ..scatter.robust_spectral import RobustSpectralFilter
 from ._empirical_law import EmpiricalLaw
 from ._numbers import checked_level
+from ._sketches import refuse_sketch
+from ._template import template
 from .base import BaseNull, check_distances, warn_caller
 
 _BULK = 2.0  # standard deviations above the centre up to which cube roots count as the bulk
@@ -152,6 +153,7 @@ class RobustSpectralNull(BaseNull):
         count = self.n_samples
         if not isinstance(count, Integral) or isinstance(count, bool | np.bool_) or count < 1:
             raise ValueError(f"n_samples must be a whole number of at least 1, got {count!r}.")
+        refuse_sketch("RobustSpectralNull", estimator)
         space, scatter = resolve(estimator)
         if not is_robust_spectral(scatter):
             raise ValueError(
@@ -252,7 +254,7 @@ class RobustSpectralNull(BaseNull):
             warnings.simplefilter("ignore", FmahalWarning)  # of a simulated sample they concern nobody
             for k, seed in enumerate(seeds):
                 rows = np.random.default_rng(seed).standard_normal((2 * n, deviations.size)) * deviations
-                fit = clone(scatter).fit(rows[:n])
+                fit = template(scatter).fit(rows[:n])
                 d2 = left_out(fit, fit.d2_)
                 centre, spread = bulk(d2)
                 shapes[k] = shape(d2, centre, spread)

@@ -9,8 +9,11 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from .._typing import ArrayLike, FloatArray
+from ..exceptions import RankDeficientError
 from ..scatter import resolve
+from ._cases import known_sketch
 from ._numbers import as_numbers
+from ._sketches import sketch_weights
 from ._weighted_law import Weights, log_tail, quantile, tail
 from .base import BaseNull
 
@@ -162,12 +165,15 @@ class WeightedChiSquareNull(BaseNull):
     for normal rows whose covariance, in the whitened coordinates of the estimator, is not the identity but has the
     eigenvalues :math:`w_j`. So it is for every regularised distance, with location and covariance known: with spectral
     filter f and eigenvalues :math:`\lambda_j` of the covariance, :math:`w_j = f(\lambda_j)^2 \lambda_j`; for a ridge
-    :math:`\alpha`, :math:`\lambda_j / (\lambda_j + \alpha)`.
+    :math:`\alpha`, :math:`\lambda_j / (\lambda_j + \alpha)`. So it is for a sketch, given its random map S and the
+    covariance: :math:`w_j` are the squared singular values of S; about the mean of n rows times (n - 1) / n for
+    training rows and (n + 1) / n for new ones.
 
     Parameters
     ----------
     weights : array-like of shape (n_weights,), optional
-        The weights, at least zero and not all zero. By default ``null_weights_`` of the fitted scatter.
+        The weights, at least zero and not all zero. By default ``null_weights_`` of the fitted scatter, or those of a
+        sketch of a `FixedScatter` about the mean.
     method : {"imhof", "hall-buckley-eagleson", "satterthwaite"}, default="imhof"
         Inversion of the characteristic function, exact to 12 digits or more, or a chi-square law with the same first
         three or two cumulants.
@@ -175,7 +181,7 @@ class WeightedChiSquareNull(BaseNull):
     Attributes
     ----------
     train_dist_, new_dist_ : WeightedChiSquare
-        The law of the squared distance, twice.
+        The law of the squared distance, twice; for a sketch about the mean, of training and of new rows.
     weights_ : ndarray of shape (n_weights,)
         The weights in use.
 
@@ -184,6 +190,8 @@ class WeightedChiSquareNull(BaseNull):
     ValueError
         For weights that are negative, not finite, all zero or none at all; without `weights` for an estimator that
         knows none; for an unknown `method`.
+    RankDeficientError
+        For a sketch about the mean of a single row.
 
     Notes
     -----
@@ -237,14 +245,19 @@ class WeightedChiSquareNull(BaseNull):
             The fitted law.
         """
         weights = _known_weights(estimator) if self.weights is None else self.weights
-        law = WeightedChiSquare(weights, self.method)
+        law = train = new = WeightedChiSquare(weights, self.method)
+        if self.weights is None and known_sketch(estimator) == "known-covariance":
+            n = _two_rows(resolve(estimator)[1].n_samples_)
+            train, new = (WeightedChiSquare(law.weights * c, self.method) for c in ((n - 1) / n, (n + 1) / n))
         self.weights_ = law.weights
-        self.train_dist_ = self.new_dist_ = law
+        self.train_dist_, self.new_dist_ = train, new
         return self
 
 
 def _known_weights(estimator: Any) -> ArrayLike:
     _, scatter = resolve(estimator)
+    if known_sketch(estimator) == "known-covariance":
+        return sketch_weights(scatter)
     weights = getattr(scatter, "null_weights_", None)
     if weights is None:
         raise ValueError(
@@ -253,6 +266,14 @@ def _known_weights(estimator: Any) -> ArrayLike:
             "l and a ridge a added to it, weights = l / (l + a)."
         )
     return weights
+
+
+def _two_rows(n: int) -> int:
+    if n < 2:
+        raise RankDeficientError(
+            "One training row is its own mean: its squared distance is zero. Pass two rows."
+        )
+    return n
 
 
 def _checked(weights: ArrayLike) -> FloatArray:

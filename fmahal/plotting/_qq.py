@@ -276,8 +276,9 @@ class DistanceQQDisplay:
         heights: list[Any] = [self.d2, [] if self.cutoff is None else [self.cutoff]]
         if self.band is not None:
             heights.append(self.band[2])
-        _style.set_limits(ax, "x", self.quantiles, scale)
-        _style.set_limits(ax, "y", np.concatenate(heights), scale)
+        start = _style.far_from_zero(np.concatenate([self.quantiles, self.d2]))  # of many columns
+        _style.set_limits(ax, "x", self.quantiles, scale, start)
+        _style.set_limits(ax, "y", np.concatenate(heights), scale, start)
 
 
 def _quantiles(law: Any, d2: FloatArray) -> FloatArray:

@@ -99,7 +99,7 @@ def judge(detector: Any, X: Any = None, alpha: float | None = None) -> JudgedRow
     from ..models._steps import check_alpha, row_level
 
     detector, X = unpack(detector, X)
-    check_is_fitted(detector, ["null_", "d2_"])
+    check_is_fitted(detector, "null_")
     own = alpha is None or alpha == detector.alpha
     alpha = check_alpha(detector.alpha if alpha is None else alpha)
     if own:
@@ -109,7 +109,9 @@ def judge(detector: Any, X: Any = None, alpha: float | None = None) -> JudgedRow
         together = detector.simultaneous and not getattr(detector.null_, "familywise_", False)
         level = row_level(alpha, detector.n_samples_ if together else None)
     d2 = detector.d2_ if X is None else np.asarray(detector.mahalanobis(X))
-    training = X is None or _same_rows(d2, detector.d2_) or _were_fitted(detector, X)
+    training = X is None or _were_fitted(detector, X)
+    if hasattr(detector, "d2_"):  # a detector that went on learning keeps none: to it all rows are new
+        training |= _same_rows(d2, detector.d2_)
     if training:
         d2, pvalues, law = detector.d2_, detector.pvalues_, detector.null_.train_dist_
         labels = detector.labels_ if own else None
@@ -249,7 +251,7 @@ def scatter_facts(detector: Any) -> Any:
     from ..scatter import resolve
     from ..scatter._facts import facts
 
-    return facts(resolve(detector.estimator_)[1], detector.d2_)
+    return facts(resolve(detector.estimator_)[1], getattr(detector, "d2_", None))
 
 
 def feature_names(detector: Any, X: Any) -> list[str]:

@@ -130,10 +130,17 @@ def choose_scale(scale: str, values: FloatArray, cutoff: float | None) -> str:
     return "log" if finite.max() > LOG_RATIO * cutoff else "linear"
 
 
-def set_limits(ax: Any, axis: str, values: FloatArray, scale: str) -> None:
+def far_from_zero(values: FloatArray) -> float:
+    """Return where a linear axis shall start for distances in a narrow range far from zero, for others zero."""
+    finite = values[np.isfinite(values)]
+    low, top = (finite.min(), finite.max()) if finite.size else (0.0, 0.0)
+    return float(low - 0.07 * (top - low)) if 0.5 * top < low < 0.99 * top else 0.0
+
+
+def set_limits(ax: Any, axis: str, values: FloatArray, scale: str, start: float = 0.0) -> None:
     """Set scale and limits of one axis from everything that is drawn along it.
 
-    A linear axis of distances starts at zero. Limits are fixed here, before labels are placed, because
+    A linear axis of distances begins at `start`. Limits are fixed here, before labels are placed, because
     the place of a label depends on them.
     """
     finite = values[np.isfinite(values)]
@@ -146,7 +153,7 @@ def set_limits(ax: Any, axis: str, values: FloatArray, scale: str) -> None:
         limits = (bottom / 1.3, top * (top / bottom) ** 0.06)
         _plain_ticks(getattr(ax, f"{axis}axis"), limits)
     else:
-        limits = (0.0, 1.07 * top)
+        limits = (start, start + 1.07 * (top - start))
     getattr(ax, f"set_{axis}lim")(*limits)
 
 

@@ -56,6 +56,11 @@ _COLUMNS = {
         "where that keeps the order of the distances.",
         lambda value: f"{value:.3f}", max, 1.0,
     ),
+    "sketch": _Column(
+        "Sketch",
+        "Of distances behind a random map: coordinates k, kind of the map, and ± the relative standard error of a "
+        "squared distance over such maps.",
+    ),
 }  # fmt: skip
 _HIDDEN = ("status", "reason")
 

@@ -11,8 +11,8 @@ import numpy as np
 from .._typing import ArrayLike, FloatArray
 from ..exceptions import AmbiguousFitWarning, ExactFitWarning, FmahalWarning
 from ..plotting._rows import JudgedRows, contributions, judge, row_labels, scatter_facts
-from . import _curves, _figures, _fit, _law
-from ._page import facts_of, number, percent, plural, render, require_jinja2, short
+from . import _curves, _figures, _fit, _law, _sketch
+from ._page import facts_of, number, percent, plural, render, require_jinja2, short, shown
 from ._words import describe_law, error_words, limits_of, meaning_of, misfit_of, unknown_chance, verdict_of
 
 _SHOWN_PARTS = 3
@@ -333,7 +333,8 @@ def _notices(rows: JudgedRows, given: Sequence[Any], call: str) -> list[str]:
     setting = _fit.shell_null_setting if call.startswith("fmahal ") else _fit.python_setting
     items = [getattr(item, "message", item) for item in given]
     # The page has its own words for these: with names of rows and columns.
-    texts = [str(item) for item in items if not isinstance(item, AmbiguousFitWarning | ExactFitWarning)]
+    texts = _sketch.limit(rows.detector)
+    texts += [str(item) for item in items if not isinstance(item, AmbiguousFitWarning | ExactFitWarning)]
     texts += _calibration(rows)
     own = (misfit_of(rows), _law.too_few(rows.detector.null_, rows.law, rows.level, setting))
     return list(dict.fromkeys([*texts, *(text for text in own if text)]))
@@ -367,9 +368,9 @@ def _setup(rows: JudgedRows) -> list[tuple[str, str]]:
     detector = rows.detector
     law, together = detector.null_, _law.judges_together(detector)
     facts = [
-        ("Estimator", repr(detector.estimator_)),
+        ("Estimator", shown(detector.estimator_)),
         *_fit.fit_facts(detector),
-        ("Null law", repr(law) + _source(law)),
+        ("Null law", shown(law) + _source(law)),
         ("Law of training rows", describe_law(law.train_dist_, rows.level, law)),
         ("Law of new rows", describe_law(law.new_dist_, rows.level, law)),
         ("Rows in this report", "training rows" if rows.training else "new rows, not used in the fit"),

@@ -9,6 +9,7 @@ import numpy as np
 
 from .._typing import FloatArray
 from ..plotting._rows import training_coordinates
+from . import _sketch
 from ._page import minus, percent, plural
 
 _TERMS = 8  # of an equation; more cannot be read
@@ -23,10 +24,11 @@ _SEARCHES = {
 
 
 def fitted_scatter(detector: Any) -> Any:
-    """Return the scatter of a fitted detector, without the steps before it."""
+    """Return the scatter of a fitted detector, without the steps before it and without a sketch around it."""
     from ..scatter import resolve
+    from ..scatter._resolve import inner_of
 
-    return resolve(detector.estimator_)[1]
+    return inner_of(resolve(detector.estimator_)[1])
 
 
 def python_setting(key: str, value: Any) -> str:
@@ -286,9 +288,10 @@ def fit_numbers(detector: Any, columns: Sequence[str] = (), X: Any = None) -> di
 
 
 def fit_facts(detector: Any) -> list[tuple[str, str]]:
-    """Return name and text of what a robust fit did, for the set-up of a report; empty for other fits."""
+    """Return name and text of what a robust or a sketched fit did, for the set-up of a report; empty for others."""
     scatter, n = fitted_scatter(detector), detector.n_samples_
-    facts = []
+    sketch = _sketch.of_detector(detector)
+    facts = [] if sketch is None else [("Sketch", _sketch.words(sketch))]
     h = getattr(scatter, "n_support_", None)
     if h is not None:
         facts.append(("Subset", f"h = {int(h):,} of {n:,} rows ({percent(h / n)})"))

@@ -87,6 +87,18 @@ def resamples_outliers(null: Any, robust: bool) -> bool:
     return is_a(null, "BootstrapNull") and null.kind != "parametric" and not robust
 
 
+# Of a law that resamples outliers: what share it flags is a rule, and for a shrunk scatter not even that.
+NO_RULE_IF_SHRUNK = "no bound for a shrunk scatter, which flags many more where its law does not fit the rows"
+
+
+def pooled_words(flagged: str, regularized: bool) -> str:
+    """Return how many rows a law flags that resamples outliers along with the other rows, for use in a sentence."""
+    return (
+        f"the law resamples these rows, outliers too, and widens with them: as a rule about {flagged} flagged, "
+        f"outliers or not{f' ({NO_RULE_IF_SHRUNK})' if regularized else ''}"
+    )
+
+
 def rows_lacking(detector: Any) -> int:
     """Return how many training rows a bootstrap law lacks, since a robust fit does not rest on them."""
     null = detector.null_

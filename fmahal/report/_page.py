@@ -65,6 +65,12 @@ def number(value: float) -> Any:
     return _power(value, 3)
 
 
+def shown(estimator: Any) -> str:
+    """Return the representation of an estimator on one line, long arrays in it shortened."""
+    with np.printoptions(threshold=6, edgeitems=2, precision=4):
+        return " ".join(repr(estimator).split())
+
+
 def short(value: float) -> Any:
     """Return `number` without trailing zeros: for levels and counts that are whole or round."""
     text = number(value)

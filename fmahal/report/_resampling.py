@@ -58,11 +58,16 @@ def _bootstrap(rows: JudgedRows, null: Any) -> list[str]:
         )
     elif rows.training:
         limits.append(
-            "Outliers are drawn with the other rows and widen the law: however many rows are outlying, no more than "
-            f"about {percent(rows.level)} of the rows can be flagged. With a robust scatter only the rows that it "
-            "rests on are drawn, and there is no such bound."
+            "Outliers are drawn with the other rows and widen the law: however many rows are outlying, as a rule about "
+            f"{percent(rows.level)} of the rows are flagged{_if_shrunk(detector)}. With a robust scatter only the "
+            "rows that it rests on are drawn, and outliers do not hide in the law."
         )
     return limits
+
+
+def _if_shrunk(detector: Any) -> str:
+    """Return that the rule is none for a shrunk scatter, or nothing for others."""
+    return f" ({_law.NO_RULE_IF_SHRUNK})" if scatter_facts(detector).regularized else ""
 
 
 def _kept(detector: Any) -> int | None:

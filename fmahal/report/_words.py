@@ -9,7 +9,7 @@ from scipy.stats import binom
 
 from ..plotting._rows import JudgedRows, leaves_one_out, scatter_facts
 from . import _law
-from ._fit import complement_text
+from ._fit import complement_text, fitted_scatter
 from ._page import percent, plural, short
 from ._resampling import resampling_limits
 
@@ -120,10 +120,8 @@ def _expectation(rows: JudgedRows, n: int) -> str:
     if unknown := unknown_chance(rows.detector, rows.level):
         return f"{unknown[0].upper()}{unknown[1:]}."
     if rows.training and _pools(rows):
-        return (
-            "The law resamples these rows, outliers too: "
-            f"about {_rounded(n * rows.level)} are flagged in any data, clean or not."
-        )
+        text = _law.pooled_words(f"{_rounded(n * rows.level)} are", scatter_facts(rows.detector).regularized)
+        return f"{text[0].upper()}{text[1:]}."
     condition = "If no row were an outlier"
     if not _law.law_is_exact(rows.detector):
         condition += f" and the {law_name(rows)} held"
@@ -177,7 +175,7 @@ def misfit_of(rows: JudgedRows) -> str | None:
         return (
             f"Most distances are smaller than the {law} expects: {percent(above / n)} of the p-values exceed 1/2, "
             "and half of them should. Hardly any row can be flagged, and not to be flagged says little. Read the "
-            "ranking, or choose another null law."
+            "ranking, or let the rows be judged by each other: ConformalNull() (in the shell --null conformal)."
         )
     too_large = n - above > 0.75 * n and binom.sf(n - above - 1, n, 0.5) < 1e-6
     if too_large or (share >= 0.25 and rows.flagged.sum() > 3):
@@ -234,7 +232,7 @@ def limits_of(rows: JudgedRows) -> list[str]:
     limits = resampling_limits(rows) or [
         "The laws assume that clean rows are independent and normal. Heavy tails or skewness raise flags too."
     ]
-    scatter = detector.estimator_[-1] if hasattr(detector.estimator_, "steps") else detector.estimator_
+    scatter = fitted_scatter(detector)
     if not facts.robust:
         limits.append(
             f"{type(scatter).__name__} uses every row: several outliers together can widen the estimate and hide "

@@ -3,10 +3,12 @@
 Importing the package registers every family under its name.
 """
 
+from . import _sketch_names as _sketch_names
 from ._facts import ScatterFacts, facts
 from ._location import spatial_median
 from ._mcd_factors import mcd_subset_size
 from ._resolve import resolve
+from ._sketch_dim import johnson_lindenstrauss_dim
 from .base import BaseScatter
 from .cholesky import ModifiedCholesky
 from .cholesky_cv import ModifiedCholeskyCV
@@ -20,6 +22,7 @@ from .robust_location import robust_location
 from .robust_scale import robust_scale
 from .robust_spectral import RobustSpectralFilter
 from .shrinkage import OAS, LedoitWolf, ShrunkCovariance
+from .sketched import Sketched
 from .spectral import SpectralFilter
 from .spectral_cv import SpectralFilterCV
 from .wrapped import WrappedCovariance
@@ -39,10 +42,12 @@ __all__ = [
     "RobustSpectralFilter",
     "ScatterFacts",
     "ShrunkCovariance",
+    "Sketched",
     "SpectralFilter",
     "SpectralFilterCV",
     "WrappedCovariance",
     "facts",
+    "johnson_lindenstrauss_dim",
     "mcd_subset_size",
     "resolve",
     "robust_location",

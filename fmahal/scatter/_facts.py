@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sklearn import covariance as sk
@@ -10,6 +10,8 @@ from sklearn.utils.validation import _num_samples
 
 from .._typing import ArrayLike
 from ..whitener import Whitener
+from ._resolve import inner_of, is_sketch
+from ._streaming import is_weighted
 from .base import BaseScatter
 from .fixed import FixedScatter
 from .mcd import MinCovDet
@@ -47,11 +49,13 @@ class ScatterFacts:
     assume_centered : bool
         Whether the location was known and not estimated.
     kind : str
-        Registered name ("empirical", "mcd", "ledoit-wolf", ...), "fixed", or "other".
+        Registered name ("empirical", "mcd", "ledoit-wolf", ...), "fixed", "sketched", or "other".
     regularized : bool
         Whether distances exist for more columns than rows.
     robust : bool
-        Whether some rows count for less than others.
+        Whether some rows count for less than others by their distance.
+    effective_n_samples : float or None
+        Rows of equal weight whose mean varies as much, when rows have unequal weights, as by forgetting; else None.
     """
 
     n_samples: int
@@ -61,6 +65,7 @@ class ScatterFacts:
     kind: str
     regularized: bool
     robust: bool
+    effective_n_samples: float | None = None
 
 
 def facts(estimator: Any, X: ArrayLike | None = None) -> ScatterFacts:
@@ -76,7 +81,7 @@ def facts(estimator: Any, X: ArrayLike | None = None) -> ScatterFacts:
     Returns
     -------
     facts : ScatterFacts
-        The facts.
+        The facts; of a sketch those of the scatter under it, with kind "sketched".
 
     Raises
     ------
@@ -87,6 +92,9 @@ def facts(estimator: Any, X: ArrayLike | None = None) -> ScatterFacts:
     -----
     O(1) for our estimators. For others the rank costs a Cholesky factorisation of the covariance, O(p^3).
     """
+    if getattr(estimator, "scatter_kind", None) == "sketched":
+        inner = facts(inner_of(estimator), X)
+        return replace(inner, kind="sketched") if is_sketch(estimator) else inner
     if isinstance(estimator, BaseScatter):
         known = isinstance(estimator, FixedScatter) and estimator.location_is_known
         return ScatterFacts(
@@ -97,6 +105,7 @@ def facts(estimator: Any, X: ArrayLike | None = None) -> ScatterFacts:
             kind=estimator.scatter_kind,
             regularized=estimator.regularized,
             robust=estimator.robust,
+            effective_n_samples=estimator.effective_n_samples_ if is_weighted(estimator) else None,
         )
     if X is None:
         raise ValueError(

@@ -14,6 +14,19 @@ def as_pipeline(estimator: Any) -> Any:
     return estimator
 
 
+def is_sketch(scatter: Any) -> bool:
+    """Tell whether a scatter measures by a random map of whitened rows; one that kept the exact distance does not."""
+    kind = getattr(scatter, "scatter_kind", None)
+    return kind == "sketched" and bool(getattr(scatter, "is_sketched_", True))
+
+
+def inner_of(scatter: Any) -> Any:
+    """Return the scatter under a sketch, fitted if the sketch is, and any other scatter as it is."""
+    if getattr(scatter, "scatter_kind", None) != "sketched":
+        return scatter
+    return scatter.scatter_ if hasattr(scatter, "scatter_") else scatter.scatter
+
+
 def _flat(steps: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
     """Return the steps with those of inner pipelines in place of these."""
     found: list[tuple[str, Any]] = []
@@ -36,7 +49,7 @@ def resolve(estimator: Any) -> tuple[Pipeline | None, Any]:
     space : Pipeline or None
         All steps but the last, which share their fitted objects with `estimator`; None when there are none.
     scatter : object
-        The last step.
+        The last step; of a fitted sketch that kept the exact distance, the scatter that it would have sketched.
 
     Raises
     ------
@@ -70,6 +83,8 @@ def resolve(estimator: Any) -> tuple[Pipeline | None, Any]:
             f"{where} must be a scatter, with location_ and get_precision(), such as EmpiricalCovariance or any "
             f"covariance estimator of scikit-learn; got {scatter!r}."
         )
+    if getattr(scatter, "is_sketched_", True) is False:
+        scatter = scatter.scatter_  # a sketch that did not pay: whatever holds for the exact scatter holds
     if not steps:
         return None, scatter
     names = [name for name, _ in steps]

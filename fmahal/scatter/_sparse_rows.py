@@ -10,6 +10,7 @@ from scipy import sparse
 from .._kernels import hierarchy as _hierarchy
 from .._kernels import lasso as _lasso
 from .._kernels import nested as _nested
+from .._validation import readonly
 
 GRAM_LIMIT = 2000  # variables up to which one Gram matrix serves all rows
 BLOCK = 1 << 23  # coefficients held dense at a time before they are stored sparse
@@ -212,7 +213,8 @@ def nested_rows(Z: np.ndarray, alpha: float, *, tol: float = 1e-4, max_iter: int
     n, p = Z.shape
     coef, var, change = np.zeros((p, p)), np.zeros(p), np.zeros(p)
     n_iter, solved = np.zeros(p, dtype=np.int64), np.zeros(p, dtype=bool)
-    _nested.nested_rows(Z.T @ Z / n, float(alpha), tol, max_iter, coef, var, change, n_iter, solved)
+    gram = readonly(Z.T @ Z / n)
+    _nested.nested_rows(gram, float(alpha), tol, max_iter, coef, var, change, n_iter, solved)
     done = bool((solved & (change <= tol)).all())
     return NestedRows(sparse.csr_array(coef), var, change, n_iter, done)
 
@@ -220,6 +222,7 @@ def nested_rows(Z: np.ndarray, alpha: float, *, tol: float = 1e-4, max_iter: int
 def _blocks(data, shared, alphas, free, units, tol, max_iter):
     """Run the kernel on blocks of rows that fit a dense buffer; store the coefficients sparse, one array an alpha."""
     p, steps = data.shape[0], alphas.size
+    data, units = readonly(data), readonly(units)  # the types that the warm-up compiles
     x, rss, kkt = (np.empty((p, steps)) for _ in range(3))
     passes = np.empty((p, steps), dtype=np.int64)
     parts: list[list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = [[] for _ in range(steps)]
@@ -362,9 +365,8 @@ def hierarchical_factor(
     w = (1.0 + np.arange(p)) ** (-2.0 if weighted else 0.0)
     L, kkt, n_iter = np.zeros((p, p)), np.zeros(p), np.zeros(p, dtype=np.int64)
     bound = float(np.linalg.norm(S, 2))
-    _hierarchy.hierarchical_rows(
-        S, float(alpha), w, bool(weighted), bound, scale, tol, max_iter, L, kkt, n_iter
-    )
+    fixed = readonly(S), float(alpha), readonly(w), bool(weighted), bound, readonly(scale)
+    _hierarchy.hierarchical_rows(*fixed, tol, max_iter, L, kkt, n_iter)
     penalty = 0.0
     for i in range(1, p):
         squares = L[i, :i] ** 2

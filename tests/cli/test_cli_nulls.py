@@ -103,7 +103,9 @@ def test_the_terminal_tells_the_error_of_the_cutoff(run, csv_file, X):
         f"level    0.05 for each row, squared distance above {law.isf(0.05):.4g} ({law.size:,} reference distances "
         f"from 60 rows; the number of replicates alone adds a standard error of {law.standard_error(0.05):.2g})"
     )
-    assert "; the law resamples these rows, outliers too: about 3 flagged in any data." in text
+    assert "outliers too, and widens with them: as a rule about 3 flagged, outliers or not." in " ".join(
+        text.split()
+    )
     _, text, _ = run("detect", csv_file, *SAMPLE, "--null", "conformal", "--alpha", "0.05")
     assert re.search(r"60 reference distances; standard error \S+ from the sampling of the rows\)", text)
 
@@ -402,8 +404,10 @@ class TestCompare:
 
     def test_the_table_says_which_laws_resample_outliers(self, run, csv_file):
         call = ("compare", csv_file, "--scatter", "empirical,ogk", "--null", "bootstrap", *FEW)
-        said = "bootstrap of empirical: the rows are resampled, outliers too"
+        said = "bootstrap of empirical: the law resamples these rows, outliers too"
         assert said in run(*call)[1]
+        shrunk = run("compare", csv_file, "--scatter", "empirical,oas", "--null", "bootstrap", *FEW)[1]
+        assert re.search(r"bootstrap of empirical, oas: the law .* \(no bound for a shrunk scatter", shrunk)
         assert "outliers too" not in run(*call, "--null-set", "kind=parametric")[1]
 
     def test_every_scatter_has_a_known_cost(self):

@@ -50,7 +50,7 @@ def test_bad_data_is_refused_before_scikit_learn_is_loaded(process, write):
     assert process(command=(sys.executable, "-c", code)).stdout == "[]\n"
 
 
-def test_detect_from_a_pipe_to_a_pipe(process, X, as_csv, csv_file):
+def test_detect_from_a_pipe_to_a_pipe(process, run, X, as_csv, csv_file):
     result = process("detect", "-", "--out", "-", input=as_csv(X))
     assert result.returncode == 0
     lines = result.stdout.splitlines()
@@ -58,15 +58,19 @@ def test_detect_from_a_pipe_to_a_pipe(process, X, as_csv, csv_file):
     assert len(lines) == 61
     assert result.stderr == ""  # the law of the default estimator is known: nothing to add
     assert "Warning" not in result.stderr
-    again = process("detect", csv_file, "--out", "scores.csv")
-    assert again.returncode == 0
-    with open(os.path.join(os.path.dirname(csv_file), "scores.csv"), newline="") as stream:
-        assert stream.read() == result.stdout
+    path = csv_file.with_name("scores.csv")
+    assert run("detect", csv_file, "--out", path)[0] == 0  # in this process: a file of the same bytes
+    assert path.read_bytes().decode() == result.stdout
 
 
-def test_compare_as_a_newcomer_runs_it(process):
+@pytest.mark.parametrize(
+    "options",
+    [pytest.param((), marks=pytest.mark.slow), ("--scatter", "mcd", "--null", "chi2,robust")],
+    ids=len,
+)
+def test_compare_as_a_newcomer_runs_it(process, options):
     start = time.perf_counter()
-    result = process("compare")
+    result = process("compare", *options)
     assert result.returncode == 0
     assert time.perf_counter() - start < 120  # a minute on an idle machine
     assert "AUROC" in result.stdout

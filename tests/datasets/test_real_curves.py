@@ -1,6 +1,5 @@
 """Real curves: the bundled ones as FDataGrid, those that scikit-fda fetches, and what is said when it cannot."""
 
-import subprocess
 import sys
 
 import numpy as np
@@ -73,9 +72,3 @@ def test_without_scikit_fda_the_errors_say_what_to_do(monkeypatch):
 def test_unknown_names(name):
     with pytest.raises(ValueError, match=r"Unknown curves .* Available: aemet, bone-density"):
         load_functional(name)
-
-
-def test_importing_the_datasets_loads_no_scikit_fda():
-    code = "import sys, fmahal.datasets as d; d.load_elnino(), d.make_outlying_curves()"
-    code += "; assert 'skfda' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True)

@@ -257,11 +257,3 @@ def test_import_loads_nothing_heavy():
         "print([m for m in ('numba', 'scipy', 'sklearn', 'skfda', 'matplotlib', 'pandas') if m in sys.modules])"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
-
-
-def test_distances_need_no_scikit_learn():
-    code = (
-        "import sys, fmahal; fmahal.mahalanobis([[1.0]], covariance=[[1.0]]); "
-        "print([m for m in ('sklearn', 'skfda', 'matplotlib', 'pandas') if m in sys.modules])"
-    )
-    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"

@@ -1,5 +1,6 @@
 """What a detector promises: verdicts that agree with each other, and results that belong to one fit."""
 
+import functools
 import pickle
 
 import numpy as np
@@ -38,6 +39,16 @@ every_scatter = pytest.mark.parametrize("scatter", SCATTERS, ids=repr)
 approximate = pytest.mark.filterwarnings("ignore::fmahal.exceptions.CalibrationWarning")
 
 
+@functools.cache
+def _fitted(number):
+    return MahalanobisDetector(SCATTERS[number]).fit(X)
+
+
+def shared(scatter):
+    """One fit for all tests that need no other."""
+    return _fitted(SCATTERS.index(scatter)).set_params(alpha=0.01, simultaneous=False)
+
+
 def detector(**options):
     return MahalanobisDetector(fmahal.EmpiricalCovariance(), **options).fit(X)
 
@@ -48,7 +59,7 @@ def detector(**options):
 @every_scatter
 @approximate
 def test_distances_are_those_of_the_estimator(scatter):
-    det = MahalanobisDetector(scatter).fit(X)
+    det = shared(scatter)
     twin = clone(scatter).fit(X)
     last = twin[-1] if hasattr(twin, "steps") else twin
     coordinates = twin[:-1].transform(X) if hasattr(twin, "steps") else X
@@ -75,12 +86,10 @@ def test_training_and_new_rows_follow_their_own_law():
 
 @every_scatter
 @approximate
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(alpha=st.floats(1e-30, 1 - 1e-6), simultaneous=st.booleans())
 def test_every_verdict_is_the_same_verdict(scatter, alpha, simultaneous):
-    if repr(scatter) not in _FITTED:
-        _FITTED[repr(scatter)] = MahalanobisDetector(scatter).fit(X)
-    det = _FITTED[repr(scatter)]
+    det = shared(scatter)
     det.set_params(alpha=alpha, simultaneous=simultaneous)
     level = det.level_
     assert det.offset_ == -det.cutoff_
@@ -92,9 +101,6 @@ def test_every_verdict_is_the_same_verdict(scatter, alpha, simultaneous):
     np.testing.assert_array_equal(det.predict(NEW)[clear] == -1, decision[clear] < 0)
     clear = np.abs(det.d2_ - det.train_cutoff_) > 1e-9 * det.train_cutoff_
     np.testing.assert_array_equal(det.labels_[clear] == -1, det.d2_[clear] > det.train_cutoff_)
-
-
-_FITTED: dict[str, MahalanobisDetector] = {}
 
 
 def test_alpha_changes_without_a_refit():
@@ -328,7 +334,7 @@ def test_float32():
 @every_scatter
 @approximate
 def test_pickle(scatter):
-    det = MahalanobisDetector(scatter, alpha=0.1).fit(X)
+    det = shared(scatter).set_params(alpha=0.1)
     copy = pickle.loads(pickle.dumps(det))
     np.testing.assert_array_equal(copy.labels_, det.labels_)
     np.testing.assert_array_equal(copy.pvalues(NEW), det.pvalues(NEW))

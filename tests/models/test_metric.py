@@ -1,8 +1,6 @@
 """What a metric promises, for any scatter: the axioms, digits of small distances, one answer by every way to it."""
 
 import pickle
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -348,18 +346,6 @@ def test_overflow_is_said():
     metric = MahalanobisMetric(fmahal.FixedScatter(covariance=np.eye(2))).fit([[0.0, 1.0], [1.0, 0.0]])
     with pytest.raises(OverflowError):
         metric.pairwise(np.array([[1e308, 0.0], [-1e308, 0.0], [1e308, 1e308]]))
-
-
-def test_scikit_fda_is_not_loaded():
-    code = (
-        "import sys, numpy as np, fmahal\n"
-        "from fmahal.models.metric import MahalanobisMetric\n"
-        "X = np.random.default_rng(0).normal(size=(9, 2))\n"
-        "metric = MahalanobisMetric(fmahal.LedoitWolf()).fit(X)\n"
-        "metric.pairwise(X), metric(X, X)\n"
-        "assert 'skfda' not in sys.modules\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_euclidean_metric():

@@ -7,16 +7,16 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import fmahal
-from fmahal import MahalanobisDetector
+from fmahal import BootstrapNull, MahalanobisDetector
 
 CLASSICAL = MahalanobisDetector(fmahal.EmpiricalCovariance())
-SIMULTANEOUS = MahalanobisDetector(skcov.LedoitWolf(), simultaneous=True)
+SIMULTANEOUS = MahalanobisDetector(skcov.LedoitWolf(), BootstrapNull(9, random_state=0), simultaneous=True)
 DETECTORS = [
     CLASSICAL,
     SIMULTANEOUS,
     MahalanobisDetector(),
     MahalanobisDetector(fmahal.LedoitWolf(), null="chi2", alpha=0.1),
-    MahalanobisDetector(make_pipeline(StandardScaler(), fmahal.OAS()), alpha=0.1),
+    MahalanobisDetector(make_pipeline(StandardScaler(), fmahal.OAS()), "chi2", alpha=0.1),
 ]
 
 # These checks draw three blobs and demand that some rows are outliers. A scatter of all rows covers all three

@@ -144,7 +144,7 @@ def one_thread():
 )
 @pytest.mark.filterwarnings("ignore::fmahal.exceptions.RankDeficientWarning")
 def test_pvalues_of_normal_rows_are_uniform(estimator, n, p, duplicate):
-    pvalues = pvalues_of_fits(estimator, n, p, reps=600, duplicate=duplicate)
+    pvalues = pvalues_of_fits(estimator, n, p, reps=400, duplicate=duplicate)
     assert within_binomial_band(pvalues[:, 0]).all(), "training rows"
     assert within_binomial_band(pvalues[:, 1]).all(), "new rows"
 
@@ -152,7 +152,7 @@ def test_pvalues_of_normal_rows_are_uniform(estimator, n, p, duplicate):
 def test_the_band_rejects_the_wrong_law():
     # The same experiment with the chi-square law: the band must see that it is not exact.
     wrong = SimpleNamespace(train_dist_=stats.chi2(3), new_dist_=stats.chi2(3))
-    pvalues = pvalues_of_fits(skcov.EmpiricalCovariance(), 8, 3, reps=600, null=wrong)
+    pvalues = pvalues_of_fits(skcov.EmpiricalCovariance(), 8, 3, reps=400, null=wrong)
     assert not within_binomial_band(pvalues[:, 0]).all()
     assert not within_binomial_band(pvalues[:, 1]).all()
 
@@ -161,7 +161,7 @@ def test_the_band_rejects_the_wrong_law():
 def test_too_few_rows_is_an_error_that_says_why(estimator):
     X = draw(0, 4, 3)
     with pytest.raises(
-        RankDeficientError, match=r"4 training rows span 3 dimensions.*constant.*at least 5 rows"
+        RankDeficientError, match=r"4 training rows span 3 dimensions.*constant.*at least two more rows"
     ):
         fitted(NormalTheoryNull(), estimator, X)
     d2 = estimator.fit(X).mahalanobis(X)

@@ -363,8 +363,9 @@ def test_kernels_give_what_their_twins_give(n, r, seed, centred):
 
 
 def test_status_of_singular_and_of_cancelled_covariances():
-    means, size = np.zeros((1, 2)), np.ones(2)
-    amounts, Y = np.array([[1.0, 0.0]]), np.zeros((1, 2))
+    means, size = readonly(np.zeros((1, 2))), readonly(np.ones(2))
+    amounts, Y = readonly(np.array([[1.0, 0.0]])), readonly(np.zeros((1, 2)))
+    rows = readonly(np.zeros((1, 1), np.int64))
     for packed, limits, want in [
         ([[1.0, 1.0, 1.0]], [1e-13, 0.0], kernel.LOST),
         ([[0.0, 0.0, 1.0]], [1e-13, 0.0], kernel.LOST),
@@ -373,6 +374,6 @@ def test_status_of_singular_and_of_cancelled_covariances():
         ([[1.0, 0.0, 1e-6]], [1e-13, 0.0], kernel.OK),
     ]:
         status, out = np.empty(1, np.int64), np.empty((1, 1))
-        rows = np.zeros((1, 1), np.int64)
-        kernel.held_distances(Y, rows, means, np.array(packed), amounts, np.array(limits), size, out, status)
+        packed, limits = readonly(np.array(packed)), readonly(np.array(limits))
+        kernel.held_distances(Y, rows, means, packed, amounts, limits, size, out, status)
         assert status[0] == want

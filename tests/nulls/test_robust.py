@@ -251,11 +251,11 @@ def test_cerioli_after_a_pipeline():
 
 @pytest.mark.parametrize(("n", "p"), [(12, 2), (40, 6)])
 def test_simulation_finds_the_exact_laws_of_the_sample_covariance(n, p):
-    ratios = simulate(fmahal.EmpiricalCovariance(), n, p, n_fits=3000)
+    ratios = simulate(fmahal.EmpiricalCovariance(), n, p, n_fits=2000)
     x = np.exp(ratios) * chi2_quantiles(p)
     train = stats.beta(p / 2, (n - p - 1) / 2, scale=n - 1)
     new = fisher_f(p, n - p, scale=(n + 1) * p / (n - p))
-    near = slice(0, np.searchsorted(-LEVELS, -0.0025) + 1)
+    near = slice(0, np.searchsorted(-LEVELS, -0.005) + 1)
     np.testing.assert_allclose(train.sf(x[0])[near], LEVELS[near], rtol=0.25)
     np.testing.assert_allclose(new.sf(x[1])[near], LEVELS[near], rtol=0.25)
     tight = (LEVELS <= 0.9) & (LEVELS >= 0.05)
@@ -383,14 +383,14 @@ def test_other_settings_are_simulated(settings, monkeypatch):
 
 @pytest.mark.parametrize("settings", [{"correction": None}, {"assume_centered": True}], ids=str)
 def test_simulated_settings_keep_their_level(settings):
-    null, scatter = fitted(RobustNull(n_fits=150), draw(30, 2), **settings)
+    null, scatter = fitted(RobustNull(n_fits=100), draw(30, 2), **settings)
     rng = np.random.default_rng(5)
     hits = np.zeros(2)
-    for k in range(100):
+    for k in range(60):
         X = rng.normal(size=(60, 2))
         d2 = scatter.set_params(random_state=k).fit(X[:30]).mahalanobis(X)
         hits += (null.train_dist_.sf(d2[:30]) <= 0.1).mean(), (null.new_dist_.sf(d2[30:]) <= 0.1).mean()
-    np.testing.assert_allclose(hits / 100, 0.1, rtol=0.25)
+    np.testing.assert_allclose(hits / 60, 0.1, rtol=0.25)
 
 
 def test_a_simulation_is_remembered(monkeypatch):
@@ -547,7 +547,7 @@ def within_a_quarter(share, error, wider=1.0, levels=(0.01, 0.025)):
     return (np.abs(share - levels) <= 0.25 * wider * np.array(levels) + 2 * error).all()
 
 
-@pytest.mark.parametrize(("n", "p", "fits"), [(50, 2, 250), (50, 10, 200), (100, 5, 120), (250, 10, 40)])
+@pytest.mark.parametrize(("n", "p", "fits"), [(50, 2, 120), (50, 10, 100), (100, 5, 60)])
 def test_size_of_the_default(n, p, fits):
     share, error = sizes(n, p, fits)
     assert within_a_quarter(share, error), (share, error)

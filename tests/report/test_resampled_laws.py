@@ -14,10 +14,12 @@ from fmahal.nulls._empirical_law import EmpiricalLaw
 from fmahal.nulls.conformal import ConformalNull
 from fmahal.nulls.empirical import EmpiricalNull
 from fmahal.nulls.resampling import BootstrapNull
+from fmahal.nulls.weighted_chi2 import WeightedChiSquareNull
 from fmahal.plotting import DistanceDistanceDisplay, DistanceQQDisplay, ToleranceEllipseDisplay
 from fmahal.plotting._rows import contributions, cutoff_on_all_rows, judge
 from fmahal.report import _fit, _law, detect_report
 from fmahal.report._page import percent
+from fmahal.report._page import shown as on_one_line
 from fmahal.report._words import describe_law, error_words
 
 
@@ -235,7 +237,7 @@ class TestLeaveOneOut:
 def test_limits_say_what_resampling_cannot_do(no_plots):
     X = rows_of()
     plain = text_of(detect_report(fit(boot(), X), X, title="t"))
-    assert "no more than about 1.0% of the rows can be flagged" in plain
+    assert "however many rows are outlying, as a rule about 1.0% of the rows are flagged. With" in plain
     assert "(asymptotically)" in plain
     assert "The laws assume that clean rows are independent and normal" not in plain
     with pytest.warns(CalibrationWarning, match="are missing in the tail"):
@@ -247,8 +249,15 @@ def test_limits_say_what_resampling_cannot_do(no_plots):
     assert page.count(f"up to {more}") == 2  # in the verdict and among the limits
     assert "would be flagged" not in page  # no number is expected of a law that is known to be wrong
     assert "Expected by chance – not known" in page
-    assert "can be flagged." not in page
-    assert "The law resamples these rows, outliers too: about 0.6 are flagged in any data" in plain
+    assert "as a rule about" not in page
+    assert (
+        "The law resamples these rows, outliers too, and widens with them: as a rule about 0.6 are" in plain
+    )
+    assert "no bound" not in plain
+    shrunk = text_of(detect_report(fit(boot(), X, estimator=LedoitWolf()), X, title="t"))
+    assert (
+        shrunk.count("(no bound for a shrunk scatter, which flags many more where its law does not fit") == 2
+    )
     page = text_of(detect_report(fit(boot(kind="parametric"), X), X, title="t"))
     assert "and the bootstrap law of normal rows held, about 0.6 would be flagged" in page
     assert "assumes that clean rows are independent and normal" in page
@@ -330,3 +339,10 @@ class TestDisplays:
         assert display.quantiles.min() >= 1.0
         assert display.quantiles.max() <= 3.0
         display.figure_.canvas.draw()
+
+
+def test_long_arrays_of_a_law_are_shortened():
+    law = on_one_line(WeightedChiSquareNull(weights=np.linspace(1.0, 2.0, 500)))
+    assert "..." in law
+    assert len(law) < 120
+    assert "\n" not in law

@@ -16,6 +16,7 @@ from fmahal.scatter import (
     FixedScatter,
     LedoitWolf,
     ShrunkCovariance,
+    Sketched,
     WrappedCovariance,
 )
 
@@ -88,7 +89,8 @@ def test_every_class_declares():
         return {cls}.union(*(subclasses(c) for c in cls.__subclasses__()))
 
     for cls in subclasses(BaseScatter):
-        assert cls().equivariances <= set(TRANSFORMATIONS)  # of MinCovDet they depend on the method
-        assert isinstance(cls.robust, bool)
-        assert isinstance(cls().regularized, bool)  # of the family of modified Cholesky, by its parameters
+        scatter = cls(LedoitWolf()) if cls is Sketched else cls()
+        assert scatter.equivariances <= set(TRANSFORMATIONS)  # of MinCovDet they depend on the method
+        assert isinstance(scatter.robust, bool)  # of Sketched it is that of the scatter in it
+        assert isinstance(scatter.regularized, bool)  # of the family of modified Cholesky, by its parameters
     assert FixedScatter.equivariances == frozenset()

@@ -15,6 +15,7 @@ from fmahal.scatter import (
     ModifiedCholesky,
     ModifiedCholeskyCV,
     ShrunkCovariance,
+    Sketched,
     SpectralFilter,
     WrappedCovariance,
 )
@@ -47,6 +48,8 @@ SCATTERS = [
     SpectralFilter("truncate"),
     SpectralFilter("ridge", n_components=1),
     SpectralFilter("inverse", outside="inf"),
+    Sketched(EmpiricalCovariance(), n_components="auto", random_state=0),
+    Sketched(LedoitWolf(), n_components=1, random_state=0),
 ]
 
 

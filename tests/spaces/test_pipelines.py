@@ -1,8 +1,6 @@
 """Spaces among scikit-learn's tools: pipelines, clones, pickles, frames, subsets of curves; and without scikit-fda."""
 
 import pickle
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -126,21 +124,6 @@ def test_other_functional_data_is_refused():
     assert is_fdata(strange)
     with pytest.raises(TypeError, match="X is a Strange: convert it to FDataGrid"):
         L2Space().fit(strange)
-
-
-def test_arrays_never_load_scikit_fda():
-    program = (
-        "import sys, numpy as np\n"
-        "from fmahal.spaces import L2Space, SobolevSpace, is_fdata\n"
-        "X = np.random.default_rng(0).standard_normal((5, 7))\n"
-        "for space in (L2Space(), SobolevSpace()):\n"
-        "    Z = space.fit_transform(X)\n"
-        "    space.inverse_transform(Z)\n"
-        "    space.split_contributions(Z, Z)\n"
-        "assert not is_fdata(X)\n"
-        "assert 'skfda' not in sys.modules and 'matplotlib' not in sys.modules\n"
-    )
-    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_a_second_fit_forgets_the_first():
