@@ -17,7 +17,7 @@ from fmahal.scatter._sketch_costs import TABLE, SketchCosts, costs_by, multiply_
 Line = dict[str, Any]
 NEAR = 1.1  # the slower of two ways is no wrong choice up to this ratio
 AGREEMENT, MEAN_REGRET, WORST_REGRET = 0.9, 1.05, 2.0
-NOTICED = 0.01  # seconds: nobody waits for jobs below them
+NOTICED = 0.001  # seconds: nobody waits for jobs below them
 ERROR_BAND = 1.15  # of the median error of theory
 HALF_NORMAL = 0.6745  # median of |N(0, 1)|
 

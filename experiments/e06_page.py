@@ -132,7 +132,7 @@ def verdict(lines: list[Line], facts: dict[str, Any], constants: dict[str, Any])
         "",
         f"Against the {found['lines']} measured jobs that the constants were fitted to: the choice is the faster way, "
         f"or within 10 % of it, in {found['agreement']:.0%}; choices cost {found['mean'] - 1:.1%} more than the "
-        f"faster way in the (geometric) mean, the worst one of a job of ten milliseconds or more "
+        f"faster way in the (geometric) mean, the worst one of a job of a millisecond or more "
         f"{found['worst'] - 1:.0%}. Predicted seconds are off by a factor of {found['off']:.2f} (median) and "
         f"{found['off_95']:.2f} (95 %).",
         table(

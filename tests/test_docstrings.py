@@ -21,12 +21,21 @@ IGNORED = (
 )
 
 
+def own_members(thing):
+    """What a class defines, and what the mixins of this package give it."""
+    members = {}
+    for base in reversed(inspect.getmro(thing)):
+        if base.__module__.split(".")[0] == "fmahal":
+            members |= vars(base)
+    return members
+
+
 def public_objects():
     for name in PUBLIC:
         thing = getattr(fmahal, name)
         yield f"fmahal.{name}", thing
         if inspect.isclass(thing) and not issubclass(thing, BaseException):
-            for method, value in vars(thing).items():
+            for method, value in own_members(thing).items():
                 if not method.startswith("_") and (
                     inspect.isfunction(value) or isinstance(value, classmethod)
                 ):

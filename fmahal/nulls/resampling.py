@@ -20,8 +20,9 @@ from ._continued_law import ContinuedLaw, FartherLaw, parametric_law
 from ._empirical_law import Pool
 from ._maximum_law import MaximumLaw
 from ._numbers import checked_level
+from ._pooled import PooledNull
 from ._refit_bootstrap import scatter_of
-from .base import BaseNull, check_distances, warn_caller
+from .base import check_distances, warn_caller
 
 _KINDS = ("nonparametric", "smoothed", "parametric", "elliptical", "wild")
 _OFTEN = 0.05  # share of resamples drawn again that is worth a warning
@@ -41,7 +42,7 @@ def _refits(n: int, p: int, scatter_name: str) -> float:
     quick={"n_resamples": _QUICK},
     cost=_refits,
 )
-class BootstrapNull(BaseNull):
+class BootstrapNull(PooledNull):
     r"""Laws of squared distances by resampling: the estimator is refitted many times, and its distances are pooled.
 
     No normal law is assumed (but for ``kind="parametric"``), any estimator will do, and the rows may be few: the
@@ -281,38 +282,6 @@ class BootstrapNull(BaseNull):
         self.n_redrawn_, self.engine_ = redrawn, plan.engine
         self.familywise_ = self.statistic == "max"
         return self
-
-    def cutoff_se(self, level: float, kind: Literal["new", "train"] = "new") -> float:
-        """Return the standard error of a cut-off: what the finite number of replicates adds, given the rows.
-
-        It says nothing of how far the cut-off would move with other rows, which for few rows is farther: the standard
-        error is 0 where all replicates have met the same row.
-
-        Parameters
-        ----------
-        level : float
-            The level.
-        kind : {"new", "train"}, default="new"
-            Of new rows or of training rows.
-
-        Returns
-        -------
-        se : float
-            Standard error of ``new_dist_.isf(level)`` or ``train_dist_.isf(level)``, in units of squared distance;
-            infinite when there are too few replicates for the level.
-
-        Raises
-        ------
-        ValueError
-            For another `kind`, or a level that is not strictly between 0 and 1.
-        NotFittedError
-            Before `fit`.
-        """
-        check_is_fitted(self, "new_dist_")
-        if kind not in ("new", "train"):
-            raise ValueError(f"kind must be 'new' or 'train', got {kind!r}.")
-        law: Any = self.new_dist_ if kind == "new" else self.train_dist_
-        return float(law.standard_error(checked_level(level)))
 
     def check_level(self, level: float) -> None:
         """Warn when no p-value can be as small as a level, and say how many replicates that needs.

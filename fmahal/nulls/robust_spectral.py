@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from numbers import Integral
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from scipy import special, stats
@@ -21,9 +21,10 @@ from ..scatter._robust_spectral import coordinates
 from ..scatter.robust_spectral import RobustSpectralFilter
 from ._empirical_law import EmpiricalLaw
 from ._numbers import checked_level
+from ._pooled import PooledNull
 from ._sketches import refuse_sketch
 from ._template import template
-from .base import BaseNull, check_distances, warn_caller
+from .base import check_distances, warn_caller
 
 _BULK = 2.0  # standard deviations above the centre up to which cube roots count as the bulk
 _INSIDE = float(special.ndtr(_BULK))
@@ -46,7 +47,7 @@ def _applies(scatter: str, n: int, p: int) -> str | None:
     applies=_applies,
     cost=lambda n, p: 20,
 )
-class RobustSpectralNull(BaseNull):
+class RobustSpectralNull(PooledNull):
     r"""Simulated law of the distances of a `RobustSpectralFilter`, studentised by the bulk of the rows.
 
     .. math:: t(x) = \frac{d^{2/3}(x) - m}{s}, \qquad p(x) = \frac{1 + \#\{t^*_i \ge t(x)\}}{M + 1}
@@ -183,35 +184,6 @@ class RobustSpectralNull(BaseNull):
             EmpiricalLaw(np.maximum(centre + spread * t, 0.0) ** 3, tail=self.tail) for t in (train, new)
         )
         return self
-
-    def cutoff_se(self, level: float, kind: Literal["new", "train"] = "new") -> float:
-        """Return the standard error of a cut-off: what the finite number of simulated samples adds, given the rows.
-
-        Parameters
-        ----------
-        level : float
-            The level.
-        kind : {"new", "train"}, default="new"
-            Of new rows or of training rows.
-
-        Returns
-        -------
-        se : float
-            Standard error of ``new_dist_.isf(level)`` or ``train_dist_.isf(level)``, in units of squared distance,
-            from how much the samples differ; infinite when there are too few references for the level.
-
-        Raises
-        ------
-        ValueError
-            For another `kind`, or a level that is not strictly between 0 and 1.
-        NotFittedError
-            Before `fit`.
-        """
-        check_is_fitted(self, "new_dist_")
-        if kind not in ("new", "train"):
-            raise ValueError(f"kind must be 'new' or 'train', got {kind!r}.")
-        law = self.new_dist_ if kind == "new" else self.train_dist_
-        return float(law.standard_error(checked_level(level)))
 
     def check_level(self, level: float) -> None:
         """Warn when no p-value can be as small as a level, and say how many samples that needs.

@@ -8,9 +8,7 @@ import numpy as np
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from .._structures.base import row_blocks
 from .._typing import ArrayLike, FloatArray
-from .._validation import check_finite
 from ..whitener import Whitener
 from .fixed import FixedScatter
 
@@ -76,12 +74,8 @@ class ExactParts:
         scikit-learn is factorised for it once, O(p^3), at the first call after a fit.
         """
         check_is_fitted(self)
-        rows = self._rows(X)
-        check_finite(rows, "X", self._names())
-        out, span = np.empty(len(rows), dtype=rows.dtype), self._span()
-        for block in row_blocks(*rows.shape):
-            out[block] = span.residual(np.subtract(rows[block], self.location_, dtype=np.float64))
-        return out
+        residual: FloatArray = self._map(X, "residual", None, self._span())
+        return residual
 
     @available_if(has_score)
     def score(self: Any, X: ArrayLike, y: Any = None) -> float:

@@ -183,12 +183,14 @@ class BaseScatter(QualityMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixi
         check_is_fitted(self)
         return validate_data(self, X, reset=False, dtype=_DTYPES, order="C", ensure_all_finite=False)
 
-    def _map(self, X: ArrayLike, method: str, width: int | None) -> FloatArray:
-        """Apply a method of the whitener to blocks of centred rows; float32 stays float32."""
+    def _map(
+        self, X: ArrayLike, method: str, width: int | None, whitener: Whitener | None = None
+    ) -> FloatArray:
+        """Apply a method of a whitener, by default the fitted one, to blocks of centred rows; float32 stays float32."""
         rows = self._rows(X)
         n, p = rows.shape
         out = np.empty(n if width is None else (n, width), dtype=rows.dtype)
-        apply = getattr(self.whitener_, method)
+        apply = getattr(self.whitener_ if whitener is None else whitener, method)
         for block in row_blocks(n, p):
             centred = np.subtract(rows[block], self.location_, dtype=np.float64)
             if not np.isfinite(centred.sum()):
