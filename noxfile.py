@@ -1,14 +1,26 @@
 """Sessions of the workshop: ``nox -s lint tests bench``, or ``nox -l`` for the list."""
 
+import re
 import shutil
 import tempfile
+import tomllib
 from pathlib import Path
 
 import nox
 
 nox.options.default_venv_backend = "venv"
 nox.options.reuse_existing_virtualenvs = True
-nox.options.sessions = ["lint", "typing", "tests", "nojit", "bench", "compare", "build"]
+nox.options.sessions = [
+    "lint",
+    "typing",
+    "tests",
+    "nojit",
+    "bench",
+    "compare",
+    "experiments",
+    "paper",
+    "build",
+]
 
 HERE = Path(__file__).parent
 
@@ -51,6 +63,54 @@ def nojit(session):
         "-k", "not sklearn_check and not parametrize_with_checks", *session.posargs,
         env={"NUMBA_DISABLE_JIT": "1"},
     )  # fmt: skip
+
+
+@nox.session(python=["3.11", "3.12", "3.13"], venv_backend="venv")
+def pythons(session):
+    """The test suite on every version of Python that the metadata allows and this machine has."""
+    session.install("-e", ".[dev]")
+    session.run("python", "-m", "pytest", "-q", "-n", "auto", "--dist", "worksteal", *session.posargs)
+
+
+@nox.session(python="3.11", venv_backend="venv")
+def oldest(session):
+    """The test suite with the oldest versions of everything that the metadata allows."""
+    project = tomllib.loads((HERE / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    listed = [*project["dependencies"], *extras["plot"], *extras["report"], *extras["experiments"]]
+    bounds = (re.match(r"([\w-]+)>=([\d.]+)", one) for one in listed)
+    session.install("-e", ".[dev]", *(f"{one[1]}=={one[2]}" for one in bounds if one))
+    session.run("python", "-m", "pytest", "-q", "-n", "auto", "--dist", "worksteal", *session.posargs)
+
+
+@nox.session
+def experiments(session):
+    """Every experiment at its smallest, rendered away from the checkout; then whether paper and pages are fresh."""
+    session.install("-e", ".[dev]")
+    away = session.create_tmp()
+    session.run(
+        "python", "-m", "experiments", "run", "all", "--profile", "smoke", "--jobs", "2", "--results", away,
+        *session.posargs,
+    )  # fmt: skip
+    session.run("python", "-m", "experiments", "render", "--results", away, "--into", f"{away}/rendered")
+    session.run("python", "-m", "experiments", "check")
+
+
+@nox.session(venv_backend="none")
+def paper(session):
+    """The paper as paper/build/fmahal.pdf; skipped with a message where no TeX is installed."""
+    missing = [tool for tool in ("latexmk", "pdflatex", "bibtex") if shutil.which(tool) is None]
+    if missing:
+        session.skip(
+            f"No TeX here, the paper is not built: {', '.join(missing)} not found. On Debian: apt-get install "
+            "texlive-latex-recommended texlive-latex-extra texlive-fonts-recommended lmodern latexmk"
+        )
+    with session.chdir(HERE / "paper"):
+        session.run(
+            "latexmk", "-pdf", "-g", "-interaction=nonstopmode", "-halt-on-error", "-jobname=fmahal",
+            "-output-directory=build", "main.tex", external=True,
+        )  # fmt: skip
+    session.log("paper/build/fmahal.pdf")
 
 
 @nox.session

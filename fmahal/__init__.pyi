@@ -45,6 +45,7 @@ from .scatter import LedoitWolf as LedoitWolf
 from .scatter import MinCovDet as MinCovDet
 from .scatter import ModifiedCholesky as ModifiedCholesky
 from .scatter import ModifiedCholeskyCV as ModifiedCholeskyCV
+from .scatter import PartialWhitening as PartialWhitening
 from .scatter import RobustSpectralFilter as RobustSpectralFilter
 from .scatter import ShrunkCovariance as ShrunkCovariance
 from .scatter import Sketched as Sketched

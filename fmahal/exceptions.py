@@ -1,5 +1,19 @@
 """The warnings and errors that fmahal raises by name."""
 
+__all__ = [
+    "AmbiguousFitWarning",
+    "CalibrationWarning",
+    "DataError",
+    "DenseSizeError",
+    "ExactFitWarning",
+    "ExactIsCheaperWarning",
+    "FmahalWarning",
+    "NotPositiveDefiniteError",
+    "OutsideSubspaceError",
+    "RankDeficientError",
+    "RankDeficientWarning",
+]
+
 
 class FmahalWarning(UserWarning):
     """Base class of every warning that fmahal issues."""

@@ -10,6 +10,13 @@ import fmahal
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = (
+    "README.md",
+    "shell.md",
+    "tabular.md",
+    "benchmarks.md",
+    "precision.md",
+    "robust.md",
+    "outlying_curves.md",
     "migration.md",
     "robust_family.md",
     "nulls.md",
@@ -17,6 +24,10 @@ PAGES = (
     "sketching.md",
     "streaming.md",
     "neighbours.md",
+    "table.md",
+    "wide.md",
+    "large.md",
+    "choosing.md",
 )
 TEXTS = {page: (DOCS / page).read_text(encoding="utf-8") for page in PAGES if (DOCS / page).is_file()}
 BLOCKS = [
@@ -37,8 +48,22 @@ def test_python_blocks_run(page, k, block):
         exec(compile(block, f"{page}, block {k}", "exec"), {})
 
 
-def test_the_pages_have_blocks():
-    assert {page for page, _, _ in BLOCKS} == set(PAGES)
+def test_all_pages_are_listed_and_the_guides_have_blocks():
+    assert {path.name for path in DOCS.glob("*.md")} == set(PAGES)
+    index = (DOCS / "README.md").read_text(encoding="utf-8")
+    assert {page for page in PAGES if f"({page})" not in index} == {"README.md"}
+    tables = {"README.md", "shell.md", "benchmarks.md", "precision.md", "robust.md"}  # nothing to type in
+    assert {page for page, _, _ in BLOCKS} >= set(PAGES) - tables - {"tabular.md", "outlying_curves.md"}
+
+
+def test_commands_of_the_shell_page_are_understood():
+    from fmahal.cli import main
+
+    commands = re.findall(r"^fmahal (\w+(?: \| \w+)*)", TEXTS["shell.md"], flags=re.M)
+    known = {word for command in commands for word in command.split(" | ")}
+    assert known == {"detect", "compare", "datasets", "info", "warmup"}
+    for word in known:
+        assert main([word, "--help"]) == 0
 
 
 # Names of other packages that the pages write in code type.
@@ -72,6 +97,7 @@ FOREIGN = {
     "IndexRefineFlat",
     "PCAMatrix",
     "RandomRotationMatrix",
+    "Rscript",
 }
 
 
@@ -92,7 +118,17 @@ def test_every_parameter_and_attribute_of_the_mcd_is_in_the_table():
     assert {name for name in own if f"{name}`" not in text} == set()
 
 
+def anchors(text):
+    """Anchors of the headings of a page, as hosts of Markdown make them."""
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"```.*?```", "", text, flags=re.S), flags=re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("page", TEXTS)
 def test_links_lead_somewhere(page):
-    for target in re.findall(r"\]\(([^)h#][^)#]*)", TEXTS[page]):
-        assert (DOCS / target).exists(), target
+    text = TEXTS[page]
+    for target, anchor in re.findall(r"\]\((?!http)([^)#]*)#?([^)]*)\)", text):
+        there = (DOCS / target) if target else DOCS / page
+        assert there.exists(), target
+        if anchor:
+            assert anchor in anchors(there.read_text(encoding="utf-8")), f"{target}#{anchor}"

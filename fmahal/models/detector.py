@@ -34,7 +34,8 @@ class MahalanobisDetector(StreamingMixin, OutlierMixin, BaseEstimator):
         before. By default a robust one: ``MinCovDet(random_state=0)``, with a fixed seed so that two fits agree,
         for n >= 5 p (``method="deterministic"`` beyond 100 columns), and `MRCD` for fewer rows; only where `MRCD`
         would take long (n p^2 above 5e7 for p <= n, n^2 p above 2e9 for p > n) and for fewer than 4 rows
-        `LedoitWolf`, which is not robust.
+        `LedoitWolf`, which is not robust. It guards against training rows that are bad, at the price of trimming clean
+        ones; where they are known to be clean, pass ``MinCovDet(support_fraction=0.9, random_state=0)``.
     null : str or null, default="auto"
         The law of squared distances when no row is an outlier: ``"auto"`` (exact where a law is known, else simulated
         or resampled, as `fmahal.nulls.auto_table` lists), ``"chi2"``, ``"normal"``, ``"bootstrap"``,
@@ -92,8 +93,8 @@ class MahalanobisDetector(StreamingMixin, OutlierMixin, BaseEstimator):
     CalibrationWarning
         When ``null="auto"`` finds only an approximation.
     ExactFitWarning, AmbiguousFitWarning
-        From robust estimators: most rows lie on a hyperplane (``estimator_.exact_fit_``), or two fits compete
-        (``estimator_.alternative_``).
+        From robust estimators: most rows lie on a hyperplane (``estimator_.exact_fit_``), two fits compete, or a fifth
+        of the rows or more are left out as a separate cluster (``estimator_.alternative_``).
 
     Notes
     -----

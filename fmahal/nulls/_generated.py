@@ -177,7 +177,8 @@ class SignSampler:
 
 def whitener_of(scatter: Any, facts: ScatterFacts) -> Whitener:
     """Return a whitener with as many whitened coordinates as the scatter has rank."""
-    whitener = getattr(scatter, "whitener_", None)
+    # Partial whitening: its distance has another matrix than the covariance of the rows.
+    whitener = getattr(scatter, "_row_whitener", None) or getattr(scatter, "whitener_", None)
     if isinstance(whitener, Whitener) and whitener.shape[0] == whitener.rank:
         return whitener
     covariance = getattr(scatter, "covariance_", None)

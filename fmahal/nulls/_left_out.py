@@ -39,7 +39,7 @@ def refit(estimator: Any, X: Any, *, quiet: type[Warning] = RankDeficientWarning
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", quiet)
-        return template(estimator).fit(X)
+        return template(estimator, choices=False).fit(X)
 
 
 def lost_directions(fitted: Any, X: Any, rank: int) -> int:

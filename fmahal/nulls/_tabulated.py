@@ -27,6 +27,6 @@ def _table() -> Table:
     with np.load(TABLE) as data:
         if not np.array_equal(data["levels"], LEVELS):
             raise RuntimeError(
-                f"{TABLE} was made for other levels; make it again with experiments/robust_null_table.py."
+                f"{TABLE} was made for other levels; make it again with experiments/constants/robust_null_table.py."
             )
         return Table(data["share"], data["p"], data["n"], data["ratios"].astype(np.float64) / UNITS)

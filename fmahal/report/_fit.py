@@ -187,6 +187,8 @@ def two_verdicts(scatter: Any) -> Verdicts | None:
     own, others = ~np.asarray(scatter.weights_, dtype=bool), ~(np.asarray(other.d2) < cutoff)
     differs = own != others
     far = differs & (np.maximum(scatter.d2_, other.d2) > FAR * cutoff)
+    if getattr(other, "cluster", None) is not None:
+        far = np.asarray(other.cluster, dtype=bool)
     return Verdicts(own, others, far)
 
 
@@ -217,6 +219,14 @@ def alternative_text(
         k, others = int(verdicts.own.sum()), int(verdicts.others.sum())
         counts = f"The one shown here calls {plural(k, 'row')} outlying, the other {others:,}. "
         where = f" ({listed})" if (listed := rows_text(verdicts.disputed, names)) else ""
+    if getattr(other, "cluster", None) is not None:
+        return (
+            f"The fit leaves out a separate cluster of {percent(other.share)} of the {n:,} rows{where}; another fit "
+            f"counts it in. {counts}Outliers may form such a cluster, and so may clean rows of a second mode: decide "
+            "from what you know of the data. If the training rows are known to be clean, "
+            f"{setting('support_fraction', 0.9)} trims fewer of them; where several modes are all normal no single "
+            "ellipsoid describes them, and a mixture or nearest neighbours are the right tool."
+        )
     lower, gap = scatter.objective_ <= other.objective, abs(scatter.objective_ - other.objective)
     size = "smaller" if lower else "larger"
     return (

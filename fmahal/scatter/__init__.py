@@ -8,6 +8,7 @@ from ._facts import ScatterFacts, facts
 from ._location import spatial_median
 from ._mcd_factors import mcd_subset_size
 from ._resolve import resolve
+from ._sketch_costs import SketchCosts, sketch_pays
 from ._sketch_dim import johnson_lindenstrauss_dim
 from .base import BaseScatter
 from .cholesky import ModifiedCholesky
@@ -17,6 +18,7 @@ from .fixed import FixedScatter
 from .mcd import MinCovDet
 from .mrcd import MRCD
 from .ogk import OGK
+from .partial import PartialWhitening
 from .qis import QIS
 from .robust_location import robust_location
 from .robust_scale import robust_scale
@@ -39,9 +41,11 @@ __all__ = [
     "MinCovDet",
     "ModifiedCholesky",
     "ModifiedCholeskyCV",
+    "PartialWhitening",
     "RobustSpectralFilter",
     "ScatterFacts",
     "ShrunkCovariance",
+    "SketchCosts",
     "Sketched",
     "SpectralFilter",
     "SpectralFilterCV",
@@ -52,5 +56,6 @@ __all__ = [
     "resolve",
     "robust_location",
     "robust_scale",
+    "sketch_pays",
     "spatial_median",
 ]

@@ -11,8 +11,9 @@ from scipy import special
 from .._typing import FloatArray
 from ..whitener import Whitener
 from ._mcd_factors import consistency_factor, nominal_alpha, small_sample_factor
-from ._mcd_search import EPS, Plane, Problem, Subset, search, standardised, univariate
+from ._mcd_search import EPS, Plane, Problem, Subset, search, standardised
 from ._mcd_trace import trace_factor
+from ._mcd_univariate import univariate
 
 SMALLEST = 1e-152  # spread of a column whose variance is still a normal number
 QR_SIZE = 300_000  # entries up to which a log-determinant is worth an orthogonal factorisation

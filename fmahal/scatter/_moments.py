@@ -14,8 +14,8 @@ from scipy.linalg import blas, qr
 
 from .._factorize import from_eigh
 from .._structures.base import row_blocks
-from .._typing import FloatArray
-from .._validation import check_dense_size
+from .._typing import ArrayLike, FloatArray
+from .._validation import as_vector, check_dense_size
 from ..whitener import Whitener
 
 Route: TypeAlias = Literal["primal", "dual"] | None
@@ -355,3 +355,15 @@ def dual_moments(X: FloatArray, centred: bool) -> DualMoments:
     location = origin + column_means(X, origin)
     # Centred by the location that new rows will be centred by: its own rounding then cancels.
     return DualMoments(location, np.subtract(X, location, dtype=np.float64), centred)
+
+
+def row_weights(sample_weight: ArrayLike, n: int) -> FloatArray:
+    """Return the weights of n rows after checking that two of them count."""
+    weights = as_vector(sample_weight, "sample_weight", n)
+    if weights.min() < 0:
+        raise ValueError("sample_weight must be non-negative.")
+    if np.count_nonzero(weights) < 2:
+        raise ValueError(
+            "sample_weight must be non-zero for two rows at least; a row of weight zero is left out."
+        )
+    return weights

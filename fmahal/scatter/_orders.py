@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,9 +12,29 @@ from .._random import as_seed_sequence
 from .._typing import ArrayLike, FloatArray, RandomState
 from ._order_graph import correlation_blocks, order_rcm, unit_rows
 
+if TYPE_CHECKING:
+    from ._chain import Columns
+
 _TIE = 1e-9  # relative difference of two gains that rounding can make
 
-__all__ = ["check_order", "order_bic", "order_rcm", "random_orders"]
+__all__ = ["check_order", "chosen_orders", "order_bic", "order_rcm", "random_orders"]
+
+
+def chosen_orders(
+    columns: Columns, order: ArrayLike | str | None, n_orders: int, random_state: RandomState
+) -> list[np.ndarray]:
+    """Return the orders that the parameters of a modified Cholesky estimator mean for these columns."""
+    p = columns.X.shape[1]
+    if n_orders > 1:
+        return list(random_orders(p, n_orders, random_state))
+    if order is None:
+        return [np.arange(p)]
+    if isinstance(order, str):
+        if order not in ("bic", "rcm"):
+            raise ValueError(f'order must be None, "bic", "rcm" or a permutation, got {order!r}.')
+        Z = columns.standardised() * (columns.scale / columns.units)
+        return [(order_bic if order == "bic" else order_rcm)(np.ascontiguousarray(Z))]
+    return [check_order(order, p)]
 
 
 def check_order(order: ArrayLike, p: int) -> np.ndarray:

@@ -1,11 +1,12 @@
 """Whether a sketch costs less than exact distances: a fixed model of their time, never a clock."""
 
-# The constants in tables/sketch_costs.json are fitted to measured times by `python experiments/e06_sketches.py render`
+# The constants in tables/sketch_costs.json are fitted to measured times by `python -m experiments render e04`
 # and say on which machine. They are read once and never measured at run time: the same call decides alike everywhere.
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -60,6 +61,9 @@ def constants(path: Path = TABLE) -> dict[str, Any]:
     return dict(json.loads(path.read_text(encoding="utf-8"))["constants"])
 
 
+_stored = constants  # by a name that no argument hides
+
+
 def sketch_pays(
     structure_kind: str,
     n: int,
@@ -70,6 +74,7 @@ def sketch_pays(
     *,
     width: int | None = None,
     kind: str = "gaussian",
+    constants: Mapping[str, Any] | None = None,
 ) -> SketchCosts:
     r"""Predict whether a sketch to k coordinates is cheaper than exact distances.
 
@@ -94,6 +99,9 @@ def sketch_pays(
         fitted rows of a sequential one. Default: `rank`.
     kind : {"gaussian", "rademacher", "sparse", "srht"}, default="gaussian"
         Kind of the map, which changes only what making it costs.
+    constants : mapping, optional
+        Seconds of each operation for one unit of each of its terms, as another machine has them: ``score`` and
+        ``fold`` by structure, ``map`` by kind, ``pairs`` and ``query``. Default: those that come with the package.
 
     Returns
     -------
@@ -127,7 +135,7 @@ def sketch_pays(
 
     Examples
     --------
-    >>> from fmahal.scatter._sketch_costs import sketch_pays
+    >>> from fmahal.scatter import sketch_pays
     >>> sketch_pays("triangular", n=100, p=500, rank=500, k=200).pays
     False
     >>> sketch_pays("triangular", n=1_000_000, p=5000, rank=5000, k=100).pays
@@ -140,10 +148,9 @@ def sketch_pays(
     for name, value in sizes.items():
         if value < (0 if name == "width" else 1):
             raise ValueError(f"{name} must be positive, got {value!r}.")
-    _check_names(structure_kind, workload, kind)
-    return costs_by(
-        constants(), [(structure_kind, width)], n=n, p=p, rank=rank, k=k, workload=workload, kind=kind
-    )
+    known = _stored() if constants is None else constants
+    _check_names(structure_kind, workload, kind, known)
+    return costs_by(known, [(structure_kind, width)], n=n, p=p, rank=rank, k=k, workload=workload, kind=kind)
 
 
 def sketch_costs_of(
@@ -178,7 +185,7 @@ def sketch_costs_of(
         raise ValueError(f"n and k must be positive, got n={n!r} and k={k!r}.")
     parts = _parts(whitener._structure)
     for name, _ in parts:
-        _check_names(name, workload, kind)
+        _check_names(name, workload, kind, constants())
     rank, p = whitener.shape
     return costs_by(constants(), parts, n=n, p=p, rank=rank, k=k, workload=workload, kind=kind)
 
@@ -206,12 +213,11 @@ def multiply_adds(structure_kind: str, p: int, rank: int, width: int) -> float:
     return (2.0 if structure_kind == "sequential" else 1.0) * p * width
 
 
-def _check_names(structure_kind: str, workload: str, kind: str) -> None:
+def _check_names(structure_kind: str, workload: str, kind: str, known: Mapping[str, Any]) -> None:
     if structure_kind == "sketched":
         raise ValueError("The whitener is a sketch already; predict from the original one.")
-    known = constants()["map"]
     given = (("structure_kind", structure_kind, STRUCTURES), ("workload", workload, WORKLOADS))
-    for name, value, allowed in (*given, ("kind", kind, tuple(known))):
+    for name, value, allowed in (*given, ("kind", kind, tuple(known["map"]))):
         if value not in allowed:
             raise ValueError(f"{name} must be one of {allowed}, got {value!r}.")
 
@@ -226,14 +232,14 @@ def _parts(structure: Structure) -> list[tuple[str, int]]:
     return [(structure.kind, getattr(structure, name).shape[1] if name else structure.shape[0])]
 
 
-def _score(known: dict[str, Any], name: str, n: int, p: int, work: float) -> tuple[float, float]:
+def _score(known: Mapping[str, Any], name: str, n: int, p: int, work: float) -> tuple[float, float]:
     """Return the fixed seconds of scoring rows, and those that grow with them."""
     start, column, one = known["score"][name]
     return start, n * (column * p + one * work)
 
 
 def costs_by(
-    known: dict[str, Any],
+    known: Mapping[str, Any],
     parts: list[tuple[str, int]],
     *,
     n: int,
@@ -247,7 +253,7 @@ def costs_by(
 
     Parameters
     ----------
-    known : dict
+    known : mapping
         As `constants` returns them.
     parts : list of (structure kind, width)
         Structures whose distances are averaged: one, but for the mean of several precisions.

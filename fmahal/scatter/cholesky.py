@@ -15,13 +15,13 @@ from sklearn.utils.validation import check_is_fitted
 from .._kernels.regression import column_moments
 from .._structures import Banded, Permuted, Sequential, Stacked, Structure
 from .._typing import ArrayLike, FloatArray, RandomState
-from .._validation import as_vector, readonly
+from .._validation import readonly
 from ..exceptions import RankDeficientWarning
 from ..whitener import Whitener
 from . import _cholesky_engines as engines
 from ._chain import Columns, Innovations, band_factor
-from ._moments import check_overflow, column_scale, constant_columns
-from ._orders import check_order, order_bic, order_rcm, random_orders
+from ._moments import check_overflow, column_scale, constant_columns, row_weights
+from ._orders import chosen_orders
 from .base import BaseScatter
 
 Penalty = Literal["l2", "l1", "nested", "hierarchical", "cscs", "shrink"]
@@ -227,7 +227,7 @@ class ModifiedCholesky(BaseScatter):
         self._check_flags("standardize", "assume_centered")
         weights = None
         if sample_weight is not None:
-            weights = self._weights(sample_weight, rows.shape[0])
+            weights = row_weights(sample_weight, rows.shape[0])
             rows, weights = rows[weights > 0], weights[weights > 0]
         plan = engines.Plan.of(self, *rows.shape)
         columns = self._columns(rows, weights)
@@ -260,32 +260,8 @@ class ModifiedCholesky(BaseScatter):
         scale = units if self.standardize else np.ones(p)
         return Columns(rows, location, scale, np.sqrt(weights), not self.assume_centered, units, constant)
 
-    def _weights(self, sample_weight: ArrayLike, n: int) -> FloatArray:
-        weights = as_vector(sample_weight, "sample_weight", n)
-        if weights.min() < 0:
-            raise ValueError("sample_weight must be non-negative.")
-        if np.count_nonzero(weights) < 2:
-            raise ValueError(
-                "sample_weight must be non-zero for two rows at least; a row of weight zero is left out."
-            )
-        return weights
-
-    def _orders(self, columns: Columns) -> list[np.ndarray]:
-        p = columns.X.shape[1]
-        if self.n_orders > 1:
-            return list(random_orders(p, self.n_orders, self.random_state))
-        if self.order is None:
-            return [np.arange(p)]
-        if isinstance(self.order, str):
-            Z = columns.standardised() * (columns.scale / columns.units)
-            if self.order not in ("bic", "rcm"):
-                raise ValueError(f'order must be None, "bic", "rcm" or a permutation, got {self.order!r}.')
-            find = order_bic if self.order == "bic" else order_rcm
-            return [find(np.ascontiguousarray(Z))]
-        return [check_order(self.order, p)]
-
     def _fit_orders(self, columns: Columns, plan: engines.Plan) -> list[tuple[np.ndarray, Innovations]]:
-        orders = self._orders(columns)
+        orders = chosen_orders(columns, self.order, self.n_orders, self.random_state)
         trivial = [np.array_equal(order, np.arange(order.size)) for order in orders]
 
         def one(order: np.ndarray, same: bool) -> tuple[np.ndarray, Innovations]:

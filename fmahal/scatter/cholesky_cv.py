@@ -9,7 +9,8 @@ import numpy as np
 from joblib import Parallel, delayed
 from sklearn.model_selection import check_cv
 
-from .._kernels.regression import COLUMNS, banded_path
+from .._kernels.regression import COLUMNS
+from .._kernels.regression_path import banded_path
 from .._registry import scatters
 from .._typing import ArrayLike, FloatArray, RandomState
 from .._validation import readonly

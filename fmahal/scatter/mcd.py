@@ -15,6 +15,7 @@ from .._random import as_generator
 from .._registry import scatters
 from .._typing import ArrayLike, FloatArray, RandomState
 from ..exceptions import AmbiguousFitWarning, ExactFitWarning
+from ._mcd_cluster import SEPARATE, cluster_message, separate_cluster
 from ._mcd_factors import consistency_factor
 from ._mcd_fit import (
     Estimate,
@@ -40,7 +41,7 @@ FAR = 4.0  # cutoffs beyond which one solution has to put a row that the other a
 
 @dataclass(frozen=True)
 class Alternative:
-    """The deterministic solution, where the one of least determinant disagrees with it.
+    """Another solution: the deterministic one, where that of least determinant disagrees, or one with a cluster.
 
     Attributes
     ----------
@@ -49,11 +50,14 @@ class Alternative:
     objective : float
         Log-determinant of its subset, not below `objective_`.
     raw_support : ndarray of shape (n_samples,), bool
-        Its h rows.
+        Its h rows; with a cluster all rows of `support_` and of the cluster.
     d2 : ndarray of shape (n_samples,)
         Squared distances from it.
     share : float
-        Share of the rows that one solution accepts and the other puts beyond four times its cutoff.
+        Share of the rows that one solution accepts and the other puts beyond four times its cutoff; with a cluster the
+        share of its rows.
+    cluster : ndarray of shape (n_samples,), bool, or None
+        The rows of a separate cluster that the fit leaves out and this solution counts in.
     """
 
     location: FloatArray
@@ -62,6 +66,7 @@ class Alternative:
     raw_support: np.ndarray
     d2: FloatArray
     share: float
+    cluster: np.ndarray | None = None
 
 
 def _applies(n: int, p: int) -> str | None:
@@ -91,7 +96,8 @@ class MinCovDet(BaseScatter):
         enumeration with bounds, for few rows.
     support_fraction : float, optional
         h = int(support_fraction n), at least p + 1 and half of the rows. By default h = (n + p + 1) // 2, of highest
-        breakdown value; `mcd_subset_size` gives the sizes of R's robustbase.
+        breakdown value; `mcd_subset_size` gives the sizes of R's robustbase. Up to n - h rows may be bad, and as many
+        clean ones may be trimmed: where the training rows are known to be clean, as in novelty detection, take 0.9.
     n_starts : int, default=500
         Random starts.
     correction : {"pison", "simulated", "asymptotic", None}, default="pison"
@@ -136,7 +142,8 @@ class MinCovDet(BaseScatter):
     exact_fit_ : ExactFit or None
         Hyperplane ``(normal, offset, rows)`` with at least h rows.
     alternative_ : Alternative or None
-        The deterministic solution when the better subset calls other rows outlying.
+        The deterministic solution when the better subset calls other rows outlying; else, when the rows left out hold
+        a separate cluster of a fifth of all rows or more, the solution that counts it in.
     method_ : str
         What found the subset: "fast", "deterministic", "exact", "univariate" or "classical" (h = n).
     whitener_, rank_, n_samples_, ddof_, n_features_in_, feature_names_in_
@@ -155,7 +162,8 @@ class MinCovDet(BaseScatter):
         estimate then lives inside it, with the robust fit of the rows on it; `residual` is how far a row lies off.
     AmbiguousFitWarning
         When one solution accepts and the other puts far out at least a tenth of the rows, as with a tight cluster of
-        30 to 40 % of them.
+        30 to 40 % of them; and when at least a fifth of the rows are left out and form a cluster with a valley between
+        it and the bulk. Heavy tails have no such valley.
 
     Notes
     -----
@@ -334,7 +342,7 @@ class MinCovDet(BaseScatter):
 
     def _alternative(self, X: FloatArray, found: Estimate, options: Options) -> Alternative | None:
         if found.other is None or np.array_equal(found.other, found.raw_support):
-            return None
+            return self._with_cluster(X, found, options)
         rows = np.asarray(X, dtype=np.float64)
         Zt, _, scale = standardised(rows, self.n_support_, options.known)
         shift = 2.0 * float(np.log(scale).sum())
@@ -343,8 +351,24 @@ class MinCovDet(BaseScatter):
         far = np.maximum(other.d2, found.d2) > bound
         share = float(np.mean(far & (other.weights != found.weights)))
         if share < DISAGREE:
-            return None
+            return self._with_cluster(X, found, options)
         return Alternative(other.location, other.covariance, other.objective, found.other, other.d2, share)
+
+    def _with_cluster(self, X: FloatArray, found: Estimate, options: Options) -> Alternative | None:
+        """Return the estimate that counts a separate cluster in, when the fit leaves one out."""
+        if found.exact is not None or len(X) > LARGE_ROWS or np.mean(found.support) > 1.0 - SEPARATE:
+            return None
+        rows = np.asarray(X, dtype=np.float64)
+        cluster = separate_cluster(found.whitener.whiten(rows - found.location), found.support)
+        if cluster is None:
+            return None
+        support = found.support | cluster
+        Zt, _, scale = standardised(rows, self.n_support_, options.known)
+        other = from_subset(rows, Zt, support, "cluster", options, 2.0 * float(np.log(scale).sum()))
+        share = float(np.mean(cluster))
+        return Alternative(
+            other.location, other.covariance, other.objective, support, other.d2, share, cluster
+        )
 
     def _report(self, n: int) -> None:
         """Warn at the line that called `fit`."""
@@ -365,11 +389,15 @@ class MinCovDet(BaseScatter):
                 f"{held} of {n} rows {where}: their determinant is zero. Usual causes are constant, duplicated or "
                 "coded columns, sums of columns, and repeated rows. Distances are measured inside "
                 f"({self.rank_} dimensions); rows off it have a residual and weight 0. Drop such a column if it "
-                "carries no information.",
+                "carries no information. If the training rows are known to be clean, support_fraction=0.9 leaves fewer "
+                "of them off a hyperplane.",
                 ExactFitWarning,
                 stacklevel=3,
             )
-        if self.alternative_ is not None:
+        if self.alternative_ is not None and self.alternative_.cluster is not None:
+            message = cluster_message(self.support_, self.alternative_.share)
+            warnings.warn(message, AmbiguousFitWarning, stacklevel=3)
+        elif self.alternative_ is not None:
             warnings.warn(
                 f"Two solutions disagree on {100 * self.alternative_.share:.0f} % of the rows: the subset of least "
                 f"determinant (objective {self.objective_:.6g}) and the deterministic one "

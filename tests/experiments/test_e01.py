@@ -1,43 +1,29 @@
-"""The calibration study: its rows, seeds, bands and verdicts, and a tiny run of it."""
+"""The study of sizes: its rows, counts, bands and verdicts, what a small run of it says, and its page."""
 
-import json
-import sys
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.linalg import toeplitz
 
-from fmahal import EmpiricalCovariance, MahalanobisDetector
-
-FOLDER = Path(__file__).parents[2] / "experiments"
-if not FOLDER.exists():
+if not (Path(__file__).parents[2] / "experiments").exists():
     pytest.skip("the experiments are not next to the tests", allow_module_level=True)
-sys.path.insert(0, str(FOLDER))
-try:
-    import e01_calibration as e01
-    import e01_rows as rows
-    import e01_verdicts as verdicts
-finally:
-    sys.path.remove(str(FOLDER))
 
-TINY = e01.Grid(((30, 2), (40, 3)), (6, 4, 2))
-STORED = e01.RESULTS / "e01_calibration_small.csv"
+from experiments._render import Results, with_blocks
+from experiments._run import run
+from experiments._spec import Method, Seeds, methods
+from experiments.e01_size import page, spec, verdicts
+from fmahal import EmpiricalCovariance, MahalanobisDetector, MinCovDet
+
+ROWS = ("new", "train")
 
 
 def line(**changes):
-    """One stored line; 100 data sets of 500 rows, a twentieth of them flagged in each."""
-    out = {
-        "scatter": "empirical",
-        "law": "normal",
-        "n": 100,
-        "p": 2,
-        "null": "chi2",
-        "rows": "new",
-        "level": 0.05,
-    }
-    out |= {"sets": 100, "failed": 0, "tested": 500, "flagged": 2500, "squares": 62500, "references": 0}
-    return {**out, "seconds": 1.0, **changes}
+    """One rate; 100 data sets of 500 rows, a twentieth of them flagged in each."""
+    out = {"scatter": "empirical", "robust": False, "law": "normal", "n": 100, "p": 2}
+    out |= {"null": "chi2", "rows": "new", "level": 0.05, "sets": 100, "lost": 0, "tested": 500}
+    return {**out, "flagged": 2500, "squares": 62500, "references": 0, "milliseconds": 1, **changes}
 
 
 def counted(counts, tested, **changes):
@@ -46,12 +32,32 @@ def counted(counts, tested, **changes):
     return line(**sums, tested=tested, **changes)
 
 
+def method(name):
+    (found,) = (one for one in methods("size") if one.name == name)
+    return found
+
+
+def cell(name, law, n, p, batch=2, repetition=0, nulls=None):
+    """Records of one cell, by (null, rows); `nulls` instead of those of the method."""
+    one = method(name)
+    if nulls:
+        one = dataclasses.replace(one, options={**one.options, "nulls": nulls})
+    data = spec.data_set(law, n, p, batch)
+    seeds = Seeds("e01", data.name, repetition)
+    records = list(spec.measure(data.draw(seeds), one, seeds))
+    return {(record["null"], record["rows"]): record for record in records}
+
+
+def numbers(record):
+    return {key: value for key, value in record.items() if key != "milliseconds"}
+
+
 # ------------------------------------------------------------------------------------------------- rows and seeds
 
 
-@pytest.mark.parametrize("law", rows.LAWS)
+@pytest.mark.parametrize("law", spec.LAWS)
 def test_every_law_has_the_same_mean_and_covariance(law):
-    X = rows.rows_of(law, 200_000, 3, np.random.default_rng(0))
+    X = spec.rows_of(law, 200_000, 3, np.random.default_rng(0))
     want = toeplitz(0.5 ** np.arange(3))
     error = X.std(axis=0) / np.sqrt(len(X))
     assert (np.abs(X.mean(axis=0)) < 5 * error).all()
@@ -61,8 +67,8 @@ def test_every_law_has_the_same_mean_and_covariance(law):
 
 def test_the_laws_are_those_that_they_are_called():
     d2 = {}
-    for law in rows.LAWS:
-        X = rows.rows_of(law, 50_000, 4, np.random.default_rng(1))
+    for law in spec.LAWS:
+        X = spec.rows_of(law, 50_000, 4, np.random.default_rng(1))
         d2[law] = np.einsum("ij,ij->i", X @ np.linalg.inv(toeplitz(0.5 ** np.arange(4))), X)
     kurtosis = {law: np.mean(values**2) / (4 * 6) for law, values in d2.items()}  # 1 for normal rows
     assert kurtosis["normal"] == pytest.approx(1.0, rel=0.02)
@@ -73,20 +79,21 @@ def test_the_laws_are_those_that_they_are_called():
 
 
 def test_data_sets_differ_and_repeat_themselves():
-    tables = {
-        key: rows.data_set(*key)[0] for key in [("normal", 30, 2, 0), ("normal", 30, 2, 1), ("t5", 30, 2, 0)]
-    }
-    sums = {key: X.sum() for key, X in tables.items()}
-    assert len(set(sums.values())) == 3
-    X, fresh, n_out = rows.data_set("normal", 30, 2, 1)
-    np.testing.assert_array_equal(X, tables["normal", 30, 2, 1])
-    assert fresh.shape == (rows.N_NEW, 2)
-    assert n_out == 0
-    assert not np.isin(X[:, 0], fresh[:, 0]).any()
+    def draw(law, repetition):
+        data = spec.data_set(law, 30, 2, 2)
+        return data.draw(Seeds("e01", data.name, repetition)).tables
+
+    first, again = draw("normal", 0), draw("normal", 0)
+    np.testing.assert_array_equal(first[1].X, again[1].X)
+    sums = {table.X.sum() for table in (*first, *draw("normal", 1), *draw("t5", 0))}
+    assert len(sums) == 6
+    assert first[0].fresh.shape == (spec.N_NEW, 2)
+    assert first[0].n_out == 0
+    assert not np.isin(first[0].X[:, 0], first[0].fresh[:, 0]).any()
 
 
 def test_planted_outliers_are_one_cluster_far_away():
-    X, _, n_out = rows.data_set("planted", 100, 4, 0)
+    X, _, n_out = spec.table_of("planted", 100, 4, Seeds("e01", "any", 0), 0)
     assert n_out == 15
     gap = np.abs(X[:15].mean(axis=0) - X[15:].mean(axis=0))
     assert (gap > 8).all()
@@ -95,108 +102,99 @@ def test_planted_outliers_are_one_cluster_far_away():
 
 
 def test_a_null_alone_gives_the_numbers_that_it_gives_among_others():
-    cell = e01.Cell("empirical", "t5", 30, 2)
-    together = e01.measure(cell, {"chi2": (0, 3), "normal": (0, 5), "split": (1, 4)})
-    for null, span in (("normal", (0, 5)), ("split", (1, 4))):
-        alone = e01.measure(cell, {null: span})
-        assert [numbers(one) for one in alone] == [numbers(one) for one in together if one["null"] == null]
-
-
-def numbers(line):
-    return {key: value for key, value in line.items() if key != "seconds"}
+    together = cell("empirical", "t5", 30, 2, nulls=("chi2", "normal", "split"))
+    for null in ("normal", "split"):
+        alone = cell("empirical", "t5", 30, 2, nulls=(null,))
+        assert {key[0] for key in alone} == {null}
+        assert all(numbers(one) == numbers(together[key]) for key, one in alone.items())
 
 
 # ------------------------------------------------------------------------------------------------- measuring
 
 
-@pytest.mark.parametrize("name", ["chi2", "normal", "bootstrap", "split", "jackknife", "full"])
+@pytest.mark.parametrize("name", ["chi2", "normal", "bootstrap", "split", "jackknife", "full", "empirical"])
 def test_pvalues_are_those_of_the_detector(name):
-    X, fresh, _ = rows.data_set("skew-normal", 40, 3, 0)
+    X, fresh, _ = spec.table_of("skew-normal", 40, 3, Seeds("e01", "any", 0), 0)
     scatter = EmpiricalCovariance().fit(X)
-    null, again = (e01.NULLS[name]("empirical", 40, 5) for _ in range(2))
+    null, again = (spec.NULLS[name](method("empirical"), 40, 5) for _ in range(2))
     detector = MahalanobisDetector(EmpiricalCovariance(), null, alpha=0.05).fit(X)
     d2 = scatter.mahalanobis(X)
-    ours = e01.pvalues(again.fit(scatter, X, d2), scatter, d2, fresh)
+    ours = spec.pvalues(again.fit(scatter, X, d2), scatter, d2, fresh)
     np.testing.assert_array_equal(ours["train"], detector.pvalues_)
     np.testing.assert_allclose(ours["new"], detector.pvalues(fresh), rtol=1e-10)
 
 
 def test_counts_are_counts():
-    cell = e01.Cell("empirical", "normal", 30, 2)
-    lines = e01.measure(cell, {"chi2": (0, 4)})
-    detectors = [
-        MahalanobisDetector(EmpiricalCovariance(), "chi2").fit(rows.data_set(*cell[1:], r)[0])
-        for r in range(4)
-    ]
-    for one in lines:
-        if one["rows"] == "train":
-            counts = [int((d.pvalues_ <= one["level"]).sum()) for d in detectors]
-            assert (one["flagged"], one["squares"]) == (sum(counts), sum(c**2 for c in counts))
-            assert (one["sets"], one["tested"]) == (4, 30)
-        else:
-            assert one["tested"] == rows.N_NEW
-    assert {one["rows"] for one in lines} == {"train", "new"}
+    records = cell("empirical", "normal", 30, 2, batch=4, nulls=("chi2",))
+    tables = spec.data_set("normal", 30, 2, 4).draw(Seeds("e01", "normal 30 x 2", 0)).tables
+    detectors = [MahalanobisDetector(EmpiricalCovariance(), "chi2").fit(table.X) for table in tables]
+    values = {
+        "train": [one.pvalues_ for one in detectors],
+        "new": [one.pvalues(table.fresh) for one, table in zip(detectors, tables, strict=True)],
+    }
+    for rows, tested in (("train", 30), ("new", spec.N_NEW)):
+        record = records["chi2", rows]
+        assert (record["sets"], record["lost"], record["tested"]) == (4, 0, tested)
+        for percent in (1, 5):
+            counts = [int((p <= percent / 100).sum()) for p in values[rows]]
+            assert record[f"flagged_{percent}"] == sum(counts)
+            assert record[f"squares_{percent}"] == sum(c**2 for c in counts)
 
 
 def test_a_fit_that_fails_is_counted(monkeypatch):
     class Fails:
         def fit(self, *args):
-            raise e01.RankDeficientError("too few rows")
+            raise spec.RankDeficientError("too few rows")
 
-    monkeypatch.setitem(e01.NULLS, "chi2", lambda scatter, n, seed: Fails())
-    lines = e01.measure(e01.Cell("empirical", "normal", 30, 2), {"chi2": (0, 3)})
-    assert {(one["sets"], one["failed"]) for one in lines} == {(0, 3)}
-    (failure,) = verdicts.check(lines)
-    assert "3 fits failed" in failure
+    monkeypatch.setitem(spec.NULLS, "chi2", lambda method, n, seed: Fails())
+    records = cell("empirical", "normal", 30, 2, nulls=("chi2",))
+    assert [(one["sets"], one["lost"], one["failed"]) for one in records.values()] == [
+        (0, 2, "RankDeficientError")
+    ]
+    (failure,) = verdicts.check(page.lines_of(frame_of(records.values())))
+    assert "2 fits failed" in failure
+
+
+def frame_of(records, **changes):
+    """Records as the results of one cell."""
+    import pandas as pd
+
+    same = {"law": "normal", "n": 30, "p": 2, "method": "empirical", "repetition": 0, **changes}
+    return pd.DataFrame([{**same, **one} for one in records])
 
 
 def test_cells_that_make_no_sense_are_left_out():
-    for scatter in ("empirical", "mcd", "ogk"):
-        assert e01.nulls_of(e01.Cell(scatter, "normal", 52, 50)) == []
-        assert "split" not in e01.nulls_of(e01.Cell(scatter, "normal", 100, 50))
-        assert "split" in e01.nulls_of(e01.Cell(scatter, "normal", 106, 50))
-    for scatter in set(e01.SCATTERS) - {"empirical", "mcd", "ogk"}:
-        assert "split" in e01.nulls_of(e01.Cell(scatter, "normal", 30, 50))
-    for scatter in e01.SCATTERS:
-        for n, p in e01.GRIDS["full"].sizes:
-            for null in e01.nulls_of(e01.Cell(scatter, "normal", n, p)):
-                assert e01.sets_of(e01.Cell(scatter, "normal", n, p), null, e01.GRIDS["full"]) >= 60
-    assert set(e01.GRIDS["full"].sizes) == {(n, p) for n in (30, 100, 500) for p in (2, 10, 50)}
+    known = {one.name: one for one in methods("size")}
+    for name in ("empirical", "mcd", "ogk"):
+        assert spec.nulls_of(known[name], "normal", 52, 50) == []
+        assert "split" not in spec.nulls_of(known[name], "normal", 100, 50)
+        assert "split" in spec.nulls_of(known[name], "normal", 106, 50)
+    assert "auto" not in spec.nulls_of(known["mcd"], "normal", 500, 50)  # minutes of simulation
+    for name in {*known} - {"empirical", "mcd", "ogk"}:
+        assert "split" in spec.nulls_of(known[name], "normal", 30, 50)
+    for name, one in known.items():
+        assert spec.nulls_of(one, "planted", 100, 10) == (["auto"] if one.options.get("robust") else []), name
+    assert spec.nulls_of(Method("mine", lambda seed: None), "t5", 30, 2) == list(spec.NULLS_BY_DEFAULT)
 
 
-# ------------------------------------------------------------------------------------------------- the store
-
-
-def test_a_run_goes_on_where_it_was(tmp_path, capsys):
-    whole, parts, only = (
-        tmp_path / "whole.csv",
-        tmp_path / "parts.csv",
-        {"scatter": "empirical|oas", "null": "chi2|normal"},
+def test_costly_nulls_have_fewer_data_sets_and_later_repetitions_lack_them():
+    one = method("modified-cholesky-cv")
+    sets = {null: spec.sets_of(one, null, "normal", 100, 10) for null in ("chi2", "split")}
+    assert sets["split"] < sets["chi2"]
+    assert spec.repetitions(spec.data_set("normal", 100, 10), one, "paper") * spec.BATCH == sets["chi2"]
+    first, second = (
+        cell("wrapped", "normal", 30, 2, 1, repetition, ("chi2", "split")) for repetition in (0, 1)
     )
-    e01.run(whole, TINY, only)
-    e01.run(parts, TINY._replace(sizes=TINY.sizes[:1], sets=(2, 2, 2)), {**only, "law": "normal|t5"})
-    few = e01.load(parts)
-    assert {one["sets"] for one in few.values()} == {2}
-    e01.run(parts, TINY, only)
-    stored = [[numbers(one) for one in e01.load(path).values()] for path in (whole, parts)]
-    assert stored[0] == stored[1]
-    assert len(stored[0]) == 2 * 5 * 4 * 3  # sizes, laws, rows and levels, nulls of both scatters
-    assert e01.missing(e01.load(parts), TINY, only) == []
-    facts = json.loads(parts.with_suffix(".json").read_text())
-    assert len(facts["commands"]) == 1  # both with the same arguments, here those of the tests
-    assert facts["versions"]["numpy"] == np.__version__
-    before = parts.read_bytes()
-    e01.run(parts, TINY, {**only, "law": "uniform"}, again=True)
-    assert [numbers(one) for one in e01.load(parts).values()] == stored[1]
-    assert len(before) > 0
+    assert {null for null, _ in first} == {"chi2", "split"}
+    assert {null for null, _ in second} == {"chi2"}
 
 
-def test_the_filter_takes_what_matches():
-    tasks = e01.missing({}, TINY, {"scatter": "mcd|qis", "law": "t5", "n": "40", "null": "chi2|auto"})
-    assert {(cell.scatter, cell.n, tuple(spans)) for cell, spans in tasks} == {
-        ("mcd", 40, ("chi2", "auto")),
-        ("qis", 40, ("chi2",)),
-    }
+@pytest.mark.parametrize("profile", ["smoke", "paper"])
+def test_every_scatter_is_in_every_profile(profile):
+    planned = spec.EXPERIMENT.cells(profile)
+    assert {one.method for one in planned} == {one.name for one in methods("size")}
+    assert {one.data.split()[0] for one in planned} >= {"normal", "t5", "planted"}
+    assert len({one.key for one in planned}) == len(planned)
 
 
 # ------------------------------------------------------------------------------------------------- bands
@@ -284,20 +282,22 @@ def test_exact_laws_are_held_to_the_level_on_normal_rows():
         ({"level": 0.01, "n": 500}, 1.5, False),
         ({"level": 0.01, "n": 500}, 1.9, True),
         ({"level": 0.01}, 1.9, False),
-        ({"scatter": "mrcd", "null": "auto", "references": 2000}, 1.5, True),
+        ({"scatter": "mrcd", "robust": True, "null": "auto", "references": 2000}, 1.5, True),
         (
-            {"scatter": "mrcd", "null": "auto", "references": 2000, "law": "t5"},
+            {"scatter": "mrcd", "robust": True, "null": "auto", "references": 2000, "law": "t5"},
             1.5,
             False,
         ),  # outliers, for a law of normal rows
         ({"scatter": "qis", "law": "t5", "rows": "train"}, 1.5, True),
-        ({"scatter": "mcd", "null": "auto"}, 1.5, False),  # no bootstrap
+        ({"scatter": "mcd", "robust": True, "null": "auto"}, 1.5, False),  # no bootstrap
+        ({"scatter": "spectral", "null": "auto", "references": 2000}, 1.5, True),
+        ({"sets": 1}, 1.5, False),  # no standard error
     ],
 )
 def test_bootstrap_rates_are_held_near_the_level(changes, times, fails):
     one = line(**{"null": "bootstrap", **changes})
     each = round(500 * one["level"] * times)
-    one |= {"flagged": 100 * each, "squares": 100 * each**2}
+    one |= {"flagged": one["sets"] * each, "squares": one["sets"] * each**2}
     assert bool(verdicts.bootstrap_failures([one])) is fails
 
 
@@ -331,55 +331,103 @@ def test_a_missed_outlier_fails():
     assert "1 of 1500 missed" in failure
 
 
-# ------------------------------------------------------------------------------------------------- runs
+# ------------------------------------------------------------------------------------------------- runs and page
 
 
-def test_a_tiny_run_keeps_what_is_promised(tmp_path):
-    path = tmp_path / "tiny.csv"
-    e01.run(
-        path, TINY._replace(sets=(40, 10, 2)), {"scatter": "empirical", "law": "normal|lognormal", "n": "30"}
-    )
-    lines = list(e01.load(path).values())
-    assert {one["null"] for one in lines} == set(e01.nulls_of(e01.Cell("empirical", "normal", 30, 2)))
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    """Smoke cells of a few cheap methods, through the harness."""
+    import pandas as pd
+
+    folder = tmp_path_factory.mktemp("e01")
+    only = {"method": "empirical|ledoit-wolf|qis|mcd", "law": "normal|planted"}
+    store = run(spec.EXPERIMENT, "smoke", only=only, folder=folder, backend="sequential")
+    return Results("e01", pd.read_parquet(store.parquet), {"profile": "smoke", "versions": {"numpy": "0"}})
+
+
+def test_the_page_shows_every_method_that_was_run(stored, panels):
+    made = page.render(stored)
+    table = made.tables["e01_summary"]
+    shown = {row[0] for row in table.rows if row} - {""}
+    assert shown == {method(name).label for name in ("empirical", "ledoit-wolf", "qis", "mcd")}
+    assert "| ledoit-wolf | bootstrap |" in made.blocks["docs/nulls.md"]["e01"]
+    assert "of 9 |" in made.blocks["docs/nulls.md"]["e01"]  # planted
+    assert made.numbers["e01.scatters"] == "4"
+    assert len(made.findings) >= 5
+    assert panels(made.figures["e01_level"])
+    blocks = made.blocks["docs/nulls.md"]
+    text = "".join(f"a<!-- {mark}: begin -->before<!-- {mark}: end -->" for mark in blocks)
+    text = with_blocks(text, blocks, "docs/nulls.md")
+    assert "-->before<!--" not in text
+    assert with_blocks(text, blocks, "docs/nulls.md") == text
+
+
+def test_lines_sum_over_repetitions():
+    same = {"null": "chi2", "rows": "new", "robust": False, "references": 0, "tested": 500, "milliseconds": 2}
+    first = {"sets": 2, "lost": 0, "flagged_1": 3, "squares_1": 5, "flagged_5": 7, "squares_5": 25}
+    second = {"sets": 3, "lost": 1, "flagged_1": 1, "squares_1": 1, "flagged_5": 9, "squares_5": 31}
+    records = [{**same, **first}, {**same, **second, "failed": "RankDeficientError"}]
+    one, five = page.lines_of(frame_of(records))
+    assert (one["level"], five["level"]) == verdicts.LEVELS
+    assert (one["sets"], one["lost"], one["flagged"], one["squares"]) == (5, 1, 4, 6)
+    assert (five["flagged"], five["squares"], five["tested"]) == (16, 56, 500)
+
+
+def test_numbers_of_missing_results_are_dashes():
+    made = page.numbers([line(null="normal")])
+    assert made["e01.exact.normal.worst"] == "0.0"
+    assert made["e01.chi2.normal.worst"] == made["e01.robust.other.highest"] == "-"
+
+
+def test_a_short_run_keeps_what_is_promised():
+    records = cell("empirical", "lognormal", 30, 2, 10, nulls=("split", "full"))
+    records |= cell("empirical", "normal", 30, 2, 10, nulls=("normal",))
+    laws = {"normal": "normal", "split": "lognormal", "full": "lognormal"}
+    lines = page.lines_of(frame_of([{**one, "law": laws[one["null"]]} for one in records.values()]))
+    assert {one["null"] for one in lines} == set(laws)
     assert verdicts.conformal_failures(lines) == verdicts.exact_failures(lines) == []
-    parts = verdicts.render(lines, json.loads(path.with_suffix(".json").read_text()))
-    assert "| empirical | 30 | 2 | chi2 |" in parts["e01"]
-    page = "a<!-- e01: begin -->old<!-- e01: end -->b<!-- misses: begin --><!-- misses: end -->c"
-    text = verdicts.rendered(page, parts)
-    assert "old" not in text
-    assert (text[0], text[-1]) == ("a", "c")
-    assert verdicts.rendered(text, parts) == text
 
 
-@pytest.mark.parametrize("scatter", verdicts.ROBUST)
-def test_auto_flags_all_planted_outliers(scatter):
-    lines = e01.measure(e01.Cell(scatter, "planted", 100, 10), {"auto": (0, 2)})
-    assert {one["rows"] for one in lines} == {"outliers", "clean", "new"}
+@pytest.mark.parametrize("name", ["mcd", pytest.param("mrcd", marks=pytest.mark.slow), "ogk", "wrapped"])
+def test_auto_flags_all_planted_outliers(name):
+    records = cell(name, "planted", 100, 10, 1)
+    assert {rows for _, rows in records} == {"outliers", "clean", "new"}
+    lines = page.lines_of(frame_of(records.values(), law="planted", n=100, p=10, method=name))
     assert verdicts.planted_failures(lines) == []
+    assert verdicts.checked(lines)[list(verdicts.CHECKS)[-1]] == 1
+
+
+def test_scatters_that_draw_subsets_take_the_seed():
+    one = method("mcd").make(17)
+    assert isinstance(one, MinCovDet)
+    assert one.random_state == 17
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scatter", list(e01.SCATTERS))
-def test_a_run_of_every_scatter_keeps_what_is_promised(scatter, tmp_path):
-    path = tmp_path / "run.csv"
-    e01.run(path, e01.Grid(((100, 2),), (100, 60, 6)), {"scatter": scatter})
-    lines = list(e01.load(path).values())
+@pytest.mark.parametrize("name", [one.name for one in methods("size")])
+def test_a_run_of_every_scatter_keeps_what_is_promised(name):
+    records = cell(name, "normal", 100, 2, 10)
+    lines = page.lines_of(frame_of(records.values(), n=100, method=name))
     assert verdicts.conformal_failures(lines) == verdicts.exact_failures(lines) == []
-    assert verdicts.bootstrap_failures(lines) == verdicts.chi_square_failures(lines) == []
+    assert verdicts.bootstrap_failures(lines) == []
 
 
-@pytest.mark.skipif(not STORED.exists(), reason="the study has not been run")
-def test_the_page_shows_the_stored_result():
-    lines = list(e01.load(STORED).values())
-    parts = verdicts.render(lines, json.loads(STORED.with_suffix(".json").read_text()))
-    text = verdicts.PAGE.read_text()
-    assert verdicts.rendered(text, {"auto": verdicts.auto_rows(), **parts}) == text
+STORED = spec.EXPERIMENT.folder / "results" / "paper.parquet"
 
 
-@pytest.mark.skipif(not STORED.exists(), reason="the study has not been run")
-def test_the_stored_result_covers_the_small_grid():
-    lines = list(e01.load(STORED).values())
-    assert {(one["n"], one["p"]) for one in lines} == set(e01.GRIDS["small"].sizes)
-    assert {one["scatter"] for one in lines} == set(e01.SCATTERS)
+@pytest.mark.skipif(not STORED.exists(), reason="the paper's results are not here")
+def test_the_stored_result_has_every_null_of_every_scatter_and_keeps_what_is_promised():
+    import pandas as pd
+
+    frame = pd.read_parquet(STORED)
+    lines = page.lines_of(frame)
+    want = {
+        (one.name, data.axes["law"], data.axes["n"], data.axes["p"], null)
+        for data in spec.data_sets("paper")
+        for one in methods("size")
+        for null in spec.nulls_of(one, data.axes["law"], data.axes["n"], data.axes["p"])
+    }
+    assert {tuple(k[key] for key in ("scatter", "law", "n", "p", "null")) for k in lines} >= want
+    assert STORED.stat().st_size < 400_000
     for calls in (verdicts.conformal_failures, verdicts.exact_failures, verdicts.planted_failures):
         assert calls(lines) == []

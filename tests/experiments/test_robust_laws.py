@@ -1,13 +1,14 @@
-"""The scripts behind the shipped table of null laws and behind the page that tells their size."""
+"""The scripts behind the shipped table of null laws, and behind tables of the pages on robust laws and on precision."""
 
 import importlib.util
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-FOLDER = Path(__file__).parents[2] / "experiments"
+FOLDER = Path(__file__).parents[2] / "experiments" / "constants"
 if not FOLDER.exists():
     pytest.skip("the experiments are not next to the tests", allow_module_level=True)
 
@@ -19,12 +20,34 @@ def load(name):
     return module
 
 
-sizes, maker = load("robust_sizes"), load("robust_null_table")
+sizes, maker, choice = (load(name) for name in ("robust_sizes", "robust_null_table", "variance_choice"))
 
 
-def test_the_page_shows_the_stored_result():
-    text = sizes.PAGE.read_text()
-    assert sizes.rendered(text) == text
+@pytest.mark.parametrize("script", [sizes, choice], ids=["robust_sizes", "variance_choice"])
+def test_the_page_shows_the_stored_result(script):
+    text = script.PAGE.read_text()
+    assert script.rendered(text) == text
+    emptied = text.split(script.BEGIN)[0] + script.BEGIN + script.END + text.split(script.END)[1]
+    assert script.rendered(emptied) == text
+
+
+@pytest.mark.parametrize("name", ["robust_sizes", "robust_null_table", "variance_choice"])
+def test_commands_that_are_told_are_where_the_scripts_are(name):
+    told = re.findall(r"python (experiments/\S*?\.py)", (FOLDER / f"{name}.py").read_text())
+    assert told
+    assert all((FOLDER.parents[1] / path).is_file() for path in told)
+
+
+def test_fewer_samples_give_the_table_of_variances(monkeypatch):
+    monkeypatch.setattr(choice, "N", 12)
+    monkeypatch.setattr(choice, "P", 40)
+    monkeypatch.setattr(choice, "SEEDS", 2)
+    rows = choice.measure()
+    assert len(rows) == 2 * 3 * len(choice.ALPHAS)
+    ratio = {(r["seed"], r["alpha"], r["variance"]): r["ratio"] for r in rows}
+    for seed in range(2):  # residuals of fitted rows are too small, and distances of new rows too large
+        assert ratio[seed, 1.0, "mle"] > ratio[seed, 1.0, "unbiased"] > ratio[seed, 1.0, "loo"]
+    assert choice.table(rows).splitlines()[2].startswith("| 0.1 | ")
 
 
 @pytest.mark.parametrize("kind", ["train", "new"])

@@ -107,11 +107,11 @@ def test_auto_variance_keeps_new_distances_calibrated_where_mle_inflates_them():
 
 @pytest.mark.parametrize("rule", ["bic", "rcm"])
 def test_an_order_is_searched_once_a_fold_and_gives_the_scores_of_searching_each_time(rule, monkeypatch):
-    from fmahal.scatter import cholesky
+    from fmahal.scatter import _orders
 
     calls = []
-    search = getattr(cholesky, f"order_{rule}")
-    monkeypatch.setattr(cholesky, f"order_{rule}", lambda Z: calls.append(1) or search(Z))
+    search = getattr(_orders, f"order_{rule}")
+    monkeypatch.setattr(_orders, f"order_{rule}", lambda Z: calls.append(1) or search(Z))
     X = ar1(60, 12)[:, np.random.default_rng(0).permutation(12)]
     fit = ModifiedCholeskyCV(bandwidths=[1, 2], alphas=[0.1], cv=3, order=rule).fit(X)
     assert len(calls) == 3 + 1  # the last for the final fit

@@ -1,0 +1,1 @@
+"""The experiments: ``python -m experiments list | run | render | check``."""

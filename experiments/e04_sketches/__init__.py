@@ -1,0 +1,3 @@
+"""e04: what sketches cost and what they save."""
+
+from .spec import EXPERIMENT as EXPERIMENT
