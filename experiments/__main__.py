@@ -91,6 +91,7 @@ def _run(options: argparse.Namespace) -> int:
         raise SpecError(
             f"--only {options.only}: write KEY=VALUE, such as --only 'method=mcd|mrcd,repetition=0'."
         )
+    status = 0
     for one in chosen(options.names):
         try:
             store = run(
@@ -98,10 +99,14 @@ def _run(options: argparse.Namespace) -> int:
                 only={key: value for key, _, value in pairs}, again=options.again, folder=options.results,
             )  # fmt: skip
         except CellError as error:
-            print(f"error: {error}What was finished before is kept.", file=sys.stderr)
-            return 1
-        print(f"{one.name}: {len(store.rows)} cells in {store.parquet}")
-    return 0
+            print(
+                f"error: {error}\nWhat was measured is kept; the same command measures the rest.",
+                file=sys.stderr,
+            )
+            status = 1
+        else:
+            print(f"{one.name}: {len(store.rows)} cells in {store.parquet}")
+    return status
 
 
 def _render(options: argparse.Namespace) -> int:

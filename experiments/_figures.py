@@ -201,44 +201,6 @@ def draw_power_laws(
             axis.set_minor_formatter("")
 
 
-def label_ends(ax: Any, ends: Sequence[tuple[float, float, str, str]], *, gap: float = 1.15) -> None:
-    """Write labels at the right ends of lines, moved apart where they would overlap.
-
-    `ends` holds (x, y, method, text). Call it when the limits of the axes are final; `gap` is in lines of text.
-    """
-    shown = [one for one in ends if np.isfinite(one[1])]
-    if not shown:
-        return
-    ax.figure.draw_without_rendering()  # the layout decides how many points the axes are high
-    height = ax.get_window_extent().height * 72.0 / ax.figure.dpi
-    places = (
-        ax.transAxes.inverted().transform(ax.transData.transform([(x, y) for x, y, *_ in shown]))[:, 1]
-        * height
-    )
-    order = np.argsort(places, kind="stable")
-    moved = _apart(places[order], gap * FONT, height)
-    right = max(x for x, *_ in shown)
-    for place, index in zip(moved, order, strict=True):
-        _, y, name, text = shown[index]
-        ax.annotate(
-            text, (right, y), xytext=(6.0, place - places[index]), textcoords="offset points", va="center", ha="left",
-            color=readable(colour(name)), fontsize=FONT - 0.5, annotation_clip=False,
-        )  # fmt: skip
-
-
-def _apart(places: np.ndarray, gap: float, height: float) -> np.ndarray:
-    """Return sorted places moved as little as needed (least squares) to be `gap` apart."""
-    wanted = places - gap * np.arange(len(places))
-    blocks: list[list[float]] = []  # pooled adjacent violators: mean, size
-    for value in wanted:
-        blocks.append([value, 1.0])
-        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
-            (mean, size), (other, more) = blocks.pop(-2), blocks.pop()
-            blocks.append([(mean * size + other * more) / (size + more), size + more])
-    level = np.concatenate([np.full(int(size), mean) for mean, size in blocks])
-    return np.clip(level, 0.0, max(0.0, height - gap * (len(places) - 1))) + gap * np.arange(len(places))
-
-
 def legend(
     where: Any, *, columns: int = 1, place: str = "best", title: str | None = None, **options: Any
 ) -> Any:
@@ -253,7 +215,7 @@ def legend(
     return where.legend(entries.values(), entries.keys(), loc=place, ncols=columns, title=title, **options)
 
 
-# ------------------------------------------------------------------------------------------------- ranks, grids
+# ------------------------------------------------------------------------------------------------- ranks
 
 
 def draw_critical_difference(
@@ -311,31 +273,3 @@ def _rows_of_bars(runs: Sequence[tuple[float, float]], gap: float) -> list[int]:
         ends[row : row + 1] = [end]
         out.append(row)
     return out
-
-
-def draw_grid(
-    ax: Any,
-    values: np.ndarray,
-    rows: Sequence[str],
-    columns: Sequence[str],
-    texts: Sequence[Sequence[str]],
-    *,
-    scale: tuple[float, float] = (-1.0, 1.0),
-) -> None:
-    """Draw a table of coloured cells: orange below the middle of `scale`, white at it, blue above; texts on them."""
-    from matplotlib.colors import LinearSegmentedColormap
-
-    tints = LinearSegmentedColormap.from_list("fmahal", [ORANGE, "#ffffff", BLUE])
-    ax.set_facecolor("#f4f4f4")  # where nothing was measured
-    ax.imshow(np.ma.masked_invalid(values), cmap=tints, vmin=scale[0], vmax=scale[1], aspect="auto")
-    middle, half = sum(scale) / 2, (scale[1] - scale[0]) / 2
-    for (row, column), value in np.ndenumerate(values):
-        dark = np.isfinite(value) and (value - middle) / half > 0.55
-        ax.text(column, row, texts[row][column].replace("-", "−"), ha="center", va="center", fontsize=FONT - 1,
-                color="white" if dark else INK)  # fmt: skip
-    ax.set_xticks(range(len(columns)), columns)
-    ax.set_yticks(range(len(rows)), rows)
-    ax.grid(False)
-    ax.tick_params(length=0)
-    for spine in ax.spines.values():
-        spine.set_visible(False)

@@ -17,7 +17,7 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +145,18 @@ def rendering(experiment: Experiment, results: Results) -> Rendering:
             f"Numbers begin with '{experiment.name}.', tables and figures with '{experiment.name}_'; "
             "they take letters, digits and . + - _ only."
         )
+    return _incomplete(made, results)
+
+
+def _incomplete(made: Rendering, results: Results) -> Rendering:
+    """Say so in every caption when cells are missing: methods with fewer of them look better or worse than they are."""
+    cells, planned = results.facts.get("cells", 0), results.facts.get("planned", 0)
+    if cells >= planned:
+        return made
+    note = f"INCOMPLETE: only {cells} of {planned} planned cells are stored, so that methods do not compare."
+    for kind in (made.tables, made.figures):
+        kind.update({stem: replace(one, caption=f"{note} {one.caption}") for stem, one in kind.items()})
+    made.failures.insert(0, note)
     return made
 
 
@@ -240,6 +252,23 @@ def generated(root: Path) -> dict[str, Any]:
     return json.loads(file.read_text(encoding="utf-8")) if file.exists() else empty
 
 
+def recorded(made: Rendering, source: Path, artefacts: Mapping[str, bytes | str]) -> dict[str, Any]:
+    """Return what generated.json keeps of a rendering: what it was made from, and all that was made."""
+    facts = source.with_suffix(".json")
+    return {
+        "results": digest(source.read_bytes()),
+        "manifest": digest(facts.read_bytes()) if facts.exists() else "",
+        "files": {path: digest(content) for path, content in artefacts.items()},
+        "blocks": {
+            path: {m: digest(b.strip("\n")) for m, b in blocks.items()}
+            for path, blocks in made.blocks.items()
+        },
+        "numbers": digest(numbers_text(numbers_of(made))),
+        "findings": made.findings,
+        "failures": made.failures,
+    }
+
+
 def _write_one(experiment: Experiment, made: Rendering, source: Path, root: Path) -> None:
     artefacts: dict[str, bytes | str] = {**texts_of(made), **drawings_of(made)}
     pages = {path: with_blocks(read(root, path), blocks, path) for path, blocks in made.blocks.items()}
@@ -253,17 +282,7 @@ def _write_one(experiment: Experiment, made: Rendering, source: Path, root: Path
     kept = {name: text for name, text in numbers.items() if not name.startswith(f"{experiment.name}.")}
     write(root / NUMBERS, numbers_text({**kept, **numbers_of(made)}))
     record["drawn with"] = drawing_versions()
-    record["experiments"][experiment.name] = {
-        "results": digest(source.read_bytes()),
-        "files": {path: digest(content) for path, content in artefacts.items()},
-        "blocks": {
-            path: {m: digest(b.strip("\n")) for m, b in blocks.items()}
-            for path, blocks in made.blocks.items()
-        },
-        "numbers": digest(numbers_text(numbers_of(made))),
-        "findings": made.findings,
-        "failures": made.failures,
-    }
+    record["experiments"][experiment.name] = recorded(made, source, artefacts)
     write(root / GENERATED, json.dumps(record, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import sys
 import time
 import traceback
@@ -24,7 +25,7 @@ from rich.progress import (
 )
 from threadpoolctl import threadpool_limits
 
-from experiments._spec import Cell, Experiment, Seeds, experiments, load, methods
+from experiments._spec import Cell, Experiment, Seeds, SpecError, experiments, load, methods
 from experiments._store import Rows, Store
 
 _WARM: set[tuple[str, str]] = set()
@@ -37,6 +38,14 @@ class CellError(RuntimeError):
 @lru_cache(maxsize=8)
 def _data_sets(experiment: str, profile: str) -> dict[str, Any]:
     return {data.name: data for data in experiments()[experiment].data_sets(profile)}
+
+
+def attempt(cell: Cell, plugins: Sequence[str] = ()) -> Rows | CellError:
+    """Measure one cell in any process; an error travels as a result, so that it stops no other cell."""
+    try:
+        return work(cell, plugins)
+    except CellError as error:
+        return error
 
 
 def work(cell: Cell, plugins: Sequence[str] = ()) -> Rows:
@@ -79,10 +88,12 @@ def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
-def _results(cells: list[Cell], plugins: Sequence[str], jobs: int, backend: str) -> Iterator[Rows]:
+def _results(
+    cells: list[Cell], plugins: Sequence[str], jobs: int, backend: str
+) -> Iterator[Rows | CellError]:
     """Rows of the cells as they come; by chunks where a backend cannot hand them over one by one."""
     if jobs == 1 or backend == "sequential":
-        yield from (work(cell, plugins) for cell in cells)
+        yield from (attempt(cell, plugins) for cell in cells)
         return
     with joblib.parallel_config(backend=backend, n_jobs=jobs):
         try:
@@ -90,9 +101,9 @@ def _results(cells: list[Cell], plugins: Sequence[str], jobs: int, backend: str)
         except ValueError:
             chunks = [cells[i : i + 8 * jobs] for i in range(0, len(cells), 8 * jobs)]
             for chunk in chunks:
-                yield from joblib.Parallel()(joblib.delayed(work)(cell, plugins) for cell in chunk)
+                yield from joblib.Parallel()(joblib.delayed(attempt)(cell, plugins) for cell in chunk)
             return
-        yield from parallel(joblib.delayed(work)(cell, plugins) for cell in cells)
+        yield from parallel(joblib.delayed(attempt)(cell, plugins) for cell in cells)
 
 
 def matches(names: dict[str, Any], only: dict[str, str]) -> bool:
@@ -112,34 +123,75 @@ def run(
     folder: Path | None = None,
 ) -> Store:
     """Measure what is missing of a profile and write Parquet and manifest; an interrupt keeps what is finished."""
-    only, start, done = only or {}, time.perf_counter(), 0
+    only = only or {}
+    if jobs < 1:
+        raise SpecError(f"--jobs {jobs}: at least one cell is measured at a time.")
+    if backend != "sequential":
+        try:
+            joblib.parallel_config(backend=backend).unregister()
+        except ValueError as error:
+            raise SpecError(
+                f"--backend {backend}: joblib has none of this name, or not what it needs. {error}"
+            ) from None
     load(plugins)
     plan = experiment.cells(profile)
     axes = {data.name: dict(data.axes) for data in experiment.data_sets(profile)}
     names = {cell.key: {**axes[cell.data], **vars(cell)} for cell in plan}
+    known = {name for one in names.values() for name in one}
+    if set(only) - known:
+        raise SpecError(
+            f"{experiment.name} has no axis {', '.join(sorted(set(only) - known))}. Cells can be chosen by "
+            f"{', '.join(sorted(known - {'experiment', 'profile'}))}."
+        )
     with Store(experiment, profile, folder).locked() as store:
-        if again:
-            store.forget({key for key, rows in store.rows.items() if matches(rows[0], only)})
-        cells = [cell for cell in plan if cell.key not in store.rows and matches(names[cell.key], only)]
-        session = {"started": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H:%MZ}", "jobs": jobs}
-        session |= {"backend": backend if jobs > 1 and not experiment.timed else "sequential"}
-        try:
-            found = _results(cells, plugins, 1 if experiment.timed else jobs, backend)
-            for rows in _shown(found, f"{experiment.name} {profile}", len(cells)):
-                store.add(rows)
-                done += 1
-        finally:
-            store.finish(
-                plan, {**session, "cells": done, "wall_seconds": round(time.perf_counter() - start, 1)}
+        if again:  # of stored rows that are not planned, columns of the same names tell which they are
+            of = {
+                key: names.get(key, {name: rows[0].get(name) for name in known})
+                for key, rows in store.rows.items()
+            }
+            store.forget({key for key, one in of.items() if matches(one, only)})
+        wanted = [cell for cell in plan if matches(names[cell.key], only)]
+        if not wanted:
+            raise SpecError(
+                f"No cell of {experiment.name}, profile {profile}, is one of {only}; see the list of its axes."
             )
+        cells = [cell for cell in wanted if cell.key not in store.rows]
+        if not cells:
+            store.finish(plan)
+            return store
+        alone = experiment.timed or jobs == 1
+        store.begin({
+            "started": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H:%MZ}",
+            "jobs": 1 if alone else jobs,
+            "backend": "sequential" if alone else backend,
+            "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,  # others' work slows timings
+        })  # fmt: skip
+        failed: list[str] = []
+        try:
+            found = _results(cells, plugins, 1 if alone else jobs, backend)
+            for rows in _shown(found, f"{experiment.name} {profile}", len(cells)):
+                if isinstance(rows, CellError):
+                    failed.append(str(rows))
+                else:
+                    store.add(rows)
+        finally:
+            store.finish(plan)
+        if failed:
+            more = f"\n{len(failed) - 1} more cells failed." if len(failed) > 1 else ""
+            raise CellError(failed[0] + more)
     return store
 
 
-def _shown(found: Iterable[Rows], title: str, total: int) -> Iterator[Rows]:
+def _shown(found: Iterable[Any], title: str, total: int) -> Iterator[Any]:
     """Show a bar with the remaining time; in a log, a line every half minute."""
     console = Console(stderr=True)
     columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"))
     said = time.perf_counter()
+    if total and not console.is_terminal:
+        print(
+            f"{title}: {total} cells to measure; the first of each kind may have to compile kernels",
+            file=sys.stderr,
+        )
     with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task(title, total=total)
         for i, rows in enumerate(found, 1):

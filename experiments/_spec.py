@@ -8,6 +8,7 @@ An experiment is a folder eNN_name whose ``__init__.py`` has ``EXPERIMENT``, or 
 from __future__ import annotations
 
 import ast
+import functools
 import hashlib
 import importlib
 import importlib.util
@@ -28,6 +29,7 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 PROFILES = ("smoke", "paper")
 PLUGIN = "experiments_plugin_"
+BETWEEN = ("NEWLINE", "INDENT", "DEDENT")  # what layout says of the meaning
 SCATTER_ROLES = ("size", "precision", "robustness", "tabular", "cost")
 
 
@@ -91,13 +93,12 @@ class Method:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def fingerprint(self) -> str:
-        """Return what content hashes know of it: class, parameters, options, and a plugin's source."""
+        """Return what content hashes know of it: class, parameters, options; and sources that are not fmahal's."""
         made = self.make(0)
         known = made.get_params() if hasattr(made, "get_params") else made
-        options = sorted(self.options.items())
-        text = re.sub(r" at 0x[0-9a-fA-F]+", "", f"{type(made).__qualname__} {known!r} {options!r}")
-        own = sys.modules.get(self.make.__module__ or "")
-        return text + _meaning(Path(own.__file__)) if own and own.__name__.startswith(PLUGIN) else text
+        text = f"{type(made).__qualname__} {known!r} {sorted(self.options.items())!r}"
+        plugin = _own(self.make) if _in_plugin(self.make) else []
+        return "\0".join([re.sub(r" at 0x[0-9a-fA-F]+", "", text), *plugin, *_own(type(made))])
 
 
 @dataclass(frozen=True)
@@ -167,10 +168,17 @@ class Experiment:
         sources, known = self.sources(), methods(self.role)
         prints = {one.name: one.fingerprint() for one in known}
         found = []
-        for data in self.data_sets(profile):
+        data_sets = self.data_sets(profile)
+        twice = {data.name for data in data_sets if sum(other.name == data.name for other in data_sets) > 1}
+        if twice:
+            raise SpecError(
+                f"{self.name} has several data sets called {', '.join(sorted(twice))}. Seeds and results tell data "
+                "sets apart by their names; give each its own."
+            )
+        for data in data_sets:
             for one in known:
                 for repetition in range(self.repetitions(data, one, profile)):
-                    content = [self.name, self.version, sources, data.name, dict(data.axes)]
+                    content = [self.name, self.version, sources, data.name, dict(data.axes), *_own(data.draw)]
                     key = _digest([*content, one.name, prints[one.name], repetition])
                     found.append(Cell(self.name, profile, data.name, one.name, repetition, key))
         return sorted(found, key=lambda cell: cell.repetition)
@@ -200,25 +208,53 @@ def _digest(content: Any) -> str:
 
 
 def _meaning(file: Path) -> str:
-    """Return a file's text without docstrings, comments and white space; the same on every version of Python."""
+    """Return what a file says without docstrings, comments and layout; the same on every version of Python."""
     text = file.read_text(encoding="utf-8")
-    lines, left_out = text.splitlines(keepends=True), []
+    words = set()
     for node in ast.walk(ast.parse(text)):
         if (
             isinstance(node, ast.Expr)
             and isinstance(node.value, ast.Constant)
             and isinstance(node.value.value, str)
         ):
-            left_out.append(
-                ((node.lineno, 0), (node.end_lineno or node.lineno, len(lines[node.end_lineno - 1])))
-            )
+            words.add(node.lineno)
+    kept, opened, lines = [], None, text.splitlines()
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type == tokenize.COMMENT:
-            left_out.append((token.start, token.end))
-    for (first, start), (last, stop) in sorted(left_out, reverse=True):
-        lines[first - 1 : last] = [lines[first - 1][:start] + "\n" * (last - first) + lines[last - 1][stop:]]
-        lines[first:first] = [""] * (last - first)
-    return "".join("".join(lines).split())
+        kind = tokenize.tok_name[token.type]
+        if kind == "FSTRING_START":  # since Python 3.12 in parts: put together, as before
+            opened = (token.start, 1) if opened is None else (opened[0], opened[1] + 1)
+        elif kind == "FSTRING_END" and opened is not None:
+            opened = opened[0], opened[1] - 1
+            if opened[1] == 0:
+                kept.append(_between(lines, opened[0], token.end))
+                opened = None
+        elif opened is None and kind not in ("COMMENT", "NL"):
+            docstring = kind == "STRING" and token.start[0] in words and (not kept or kept[-1] in BETWEEN)
+            kept.append("" if docstring else kind if kind in BETWEEN else token.string)
+    return "\0".join(kept)
+
+
+def _between(lines: list[str], start: tuple[int, int], end: tuple[int, int]) -> str:
+    part = lines[start[0] - 1 : end[0]]
+    part[-1] = part[-1][: end[1]]
+    part[0] = part[0][start[1] :]
+    return "\n".join(part)
+
+
+def _in_plugin(function: Any) -> bool:
+    while isinstance(function, functools.partial):
+        function = function.func
+    return (function.__module__ or "").startswith(PLUGIN)
+
+
+def _own(function: Any) -> list[str]:
+    """Sources of a function or class that is neither fmahal's nor an installed package's."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    name = getattr(function, "__module__", "") or ""
+    if not name.startswith((PLUGIN, "experiments.methods.", "experiments.datasets.")):
+        return []
+    return [_meaning(Path(str(sys.modules[name].__file__)))]
 
 
 # ------------------------------------------------------------------------------------------------- registries

@@ -31,15 +31,6 @@ class Friedman(NamedTuple):
     pvalue: float
 
 
-class PowerLaw(NamedTuple):
-    """``y = factor * x ** exponent``, and an interval of the exponent."""
-
-    exponent: float
-    factor: float
-    low: float
-    high: float
-
-
 def _finite(values: ArrayLike, what: str, least: int = 1) -> FloatArray:
     out = np.asarray(values, dtype=float)
     if out.size < least or not np.isfinite(out).all():
@@ -93,27 +84,30 @@ def paired_difference(a: ArrayLike, b: ArrayLike, **options: Any) -> Estimate:
     return estimate(first - second, **options)
 
 
-def wilson(k: int, n: int, level: float = 0.95) -> tuple[float, float]:
-    """Return Wilson's interval of a share of k in n independent trials."""
-    if not 0 <= k <= n or n == 0:
-        raise StatsError(f"wilson: {k} of {n}; 0 <= k <= n and n > 0 are needed.")
-    z = stats.norm.isf((1.0 - level) / 2.0)
-    share, weight = k / n, z * z / n
-    middle = (share + weight / 2.0) / (1.0 + weight)
-    half = z / (1.0 + weight) * np.sqrt(share * (1.0 - share) / n + weight / (4.0 * n))
-    return max(0.0, float(middle - half)), min(1.0, float(middle + half))
-
-
-def power_law(x: ArrayLike, y: ArrayLike, level: float = 0.95) -> PowerLaw:
-    """Fit y = factor * x ** exponent by least squares of the logarithms; Student's interval of the exponent."""
-    u, v = np.log(_finite(x, "power_law, x", 2)), np.log(_finite(y, "power_law, y", 2))
-    fit = stats.linregress(u, v)
-    wide = stats.t.isf((1.0 - level) / 2.0, len(u) - 2) * fit.stderr if len(u) > 2 else float("nan")
-    slope = float(fit.slope)
-    return PowerLaw(slope, float(np.exp(fit.intercept)), float(slope - wide), float(slope + wide))
-
-
 # ------------------------------------------------------------------------------------------------- ranks
+
+
+def _places(values: FloatArray) -> FloatArray:
+    """Number the different values of each row, least first: what only rounding tells apart is tied.
+
+    A mean of the same counts in another order may differ in the last bit, and on another machine may not.
+    """
+    order = np.argsort(values, axis=1, kind="stable")
+    steps = np.diff(np.take_along_axis(values, order, axis=1), axis=1)
+    apart = steps > 1e-12 * np.abs(values).max(axis=1, keepdims=True)
+    out = np.zeros(values.shape)
+    np.put_along_axis(out, order[:, 1:], np.cumsum(apart, axis=1), axis=1)
+    return out
+
+
+def holm(p_values: ArrayLike) -> FloatArray:
+    """Return p-values for which comparing each with a level bounds the chance of any false rejection by it (Holm)."""
+    values = _finite(p_values, "holm").ravel()
+    order = np.argsort(values, kind="stable")
+    out = np.empty(values.size)
+    steps = values[order] * np.arange(values.size, 0, -1)
+    out[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return out
 
 
 def average_ranks(table: Any, *, larger_is_better: bool = True) -> Any:
@@ -121,7 +115,7 @@ def average_ranks(table: Any, *, larger_is_better: bool = True) -> Any:
 
     `table` has a row for each data set and a column for each method: a DataFrame (a Series comes back) or an array.
     """
-    values = _finite(table, "average_ranks")
+    values = _places(_finite(table, "average_ranks"))
     ranks = stats.rankdata(-values if larger_is_better else values, axis=1).mean(axis=0)
     if hasattr(table, "columns"):
         import pandas as pd
@@ -133,6 +127,7 @@ def average_ranks(table: Any, *, larger_is_better: bool = True) -> Any:
 def friedman(table: Any) -> Friedman:
     """Test that no method is better than another (rows: data sets, columns: methods), corrected for ties."""
     values = _finite(table, "friedman")
+    values = _places(values) if values.ndim == 2 else values
     if values.ndim != 2 or values.shape[1] < 3 or values.shape[0] < 2:
         raise StatsError(
             f"friedman: shape {values.shape}; two data sets and three methods are the least. "

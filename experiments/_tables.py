@@ -57,11 +57,6 @@ def count(number: float) -> str:
     return f"{round(number):,}".replace(",", "\u2009")
 
 
-def plus_minus(value: float, error: float, digits: int = 2) -> str:
-    """Return "1.23 ± 0.04"."""
-    return f"{fixed(value, digits)} ± {fixed(error, digits)}"
-
-
 def interval(low: float, high: float, digits: int = 2) -> str:
     """Return "[1.19, 1.27]"."""
     return f"[{fixed(low, digits)}, {fixed(high, digits)}]"

@@ -48,6 +48,13 @@ class Whitener(Derivations):
         Condition number of the covariance with unit diagonal (spectral: on its own scale): exact up to 400
         columns, above them an order of magnitude (one-norm or Lanczos estimate).
 
+    Raises
+    ------
+    ValueError
+        For an `outside` that is none of the three.
+    AttributeError
+        When an attribute is set or deleted: whiteners do not change.
+
     Notes
     -----
     ============ ======================= ======== =====================

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from statistics import mean, median
 from typing import Any
 
@@ -112,18 +112,20 @@ def summary(lines: list[Line]) -> Table:
             for law in (("normal",), LAWS[1:]):
                 errors = _errors(chosen(here, law=law))
                 cells.append(f"{fixed(mean(errors), 1)} ({fixed(max(errors), 1)})" if errors else "-")
+        sets = _range([line["sets"] for line in chosen(found, scatter=scatter, null=null)])
         rows += [[]] if before not in ("", scatter) else []
-        rows.append([printed[scatter] if scatter != before else "", f"`{null}`", *cells])
+        rows.append([printed[scatter] if scatter != before else "", f"`{null}`", sets, *cells])
         before = scatter
     caption = (
         "Size of every null of every scatter: distance of the share of flagged clean rows from the level, 5 %, in "
         "percent points, mean and in brackets the worst over all sizes, on normal rows and on four other laws (t with "
         "five degrees of freedom, lognormal, skew-normal, uniform), for new rows and for training rows. "
-        f"{_design(found)} Split conformal p-values from few rows cannot reach the level: their distance is on the "
-        "safe side."
+        f"{_design(found)} A distance holds the error of its simulation, which is larger where the data sets of a rate "
+        "(third column) are fewer: rows with different numbers of them compare roughly only. Split conformal p-values "
+        "from few rows cannot reach the level: that distance is on the safe side."
     )
-    heads = ["scatter", "null", "new, normal", "new, other", "training, normal", "training, other"]
-    return Table(heads, rows, caption, align="l l r r r r")
+    heads = ["scatter", "null", "sets", "new, normal", "new, other", "training, normal", "training, other"]
+    return Table(heads, rows, caption, align="l l r r r r r")
 
 
 def figure(lines: list[Line]) -> Figure:
@@ -146,7 +148,7 @@ def figure(lines: list[Line]) -> Figure:
         f"({_range([line['sets'] for line in found] or [0])} data sets of {_fresh(found)} fresh rows). Shaded: "
         "within a factor of 1.3 of the level, what is required of the bootstrap. Shares below 0.1 % are drawn at 0.1 %."
     )
-    return Figure(lambda canvas: draw_rates(canvas, dots, laws), caption, size=(6.3, 5.2))
+    return Figure(lambda canvas: draw_rates(canvas, dots, laws), caption, size=(6.3, 5.2), docs=True)
 
 
 def _fresh(lines: list[Line]) -> int:
@@ -173,6 +175,8 @@ def numbers(lines: list[Line]) -> dict[str, str]:
         out[f"{name}.checked"] = str(verdicts.checked(lines)[text])
         out[f"{name}.failed"] = str(len(call(lines)))
     out["bootstrap.doubts"] = str(len(verdicts.bootstrap_doubts(lines)))
+    zero, half = verdicts.conformal_resolution(lines)
+    out |= {"conformal.zero": str(zero), "conformal.half": fixed(100 * half, 1)}
     out |= _worst_numbers(new)
     return {f"e01.{name}": text for name, text in out.items()}
 
@@ -186,31 +190,42 @@ def _worst_numbers(new: list[Line]) -> dict[str, str]:
     robust = [line for line in new if line["robust"]]
     wide = [line for line in plain if line["n"] >= 10 * line["p"]]
     other = LAWS[1:]
+    chi2, bootstrap = (chosen(plain, null=null, law=other) for null in ("chi2", "bootstrap"))
+    both = {_where(line) for line in chi2} & {_where(line) for line in bootstrap}
     groups = {
-        "chi2.normal": chosen(plain, null=verdicts.KNOWN, law="normal"),
-        "chi2.other": chosen(plain, null=verdicts.KNOWN, law=other),
+        "chi2.normal": chosen(plain, null="chi2", law="normal"),
+        "chi2.other": [line for line in chi2 if _where(line) in both],
         "exact.normal": chosen(plain, null="normal", law="normal"),
         "exact.other": chosen(plain, null="normal", law=other),
         "bootstrap.normal": chosen(plain, null="bootstrap", law="normal"),
-        "bootstrap.other": chosen(plain, null="bootstrap", law=other),
+        "bootstrap.other": [line for line in bootstrap if _where(line) in both],
         "bootstrap.long": chosen(wide, null="bootstrap"),
         "robust.chi2": chosen(robust, null="chi2", law="normal"),
         "robust.normal": chosen(robust, null="auto", law="normal"),
         "robust.other": chosen(robust, null="auto", law=other),
         "mcd.auto": chosen(new, scatter="mcd", null="auto", law="normal"),
         "spectral.auto": chosen(new, scatter="spectral", null="auto"),
+        "spectral.long": [k for k in chosen(new, scatter="spectral", null="auto") if k["p"] < k["n"] / 2],
+        "spectral.wide": [k for k in chosen(new, scatter="spectral", null="auto") if k["p"] >= k["n"] / 2],
         "full": chosen(new, null="full"),
         "jackknife": chosen(new, null="jackknife"),
         "split": chosen(new, null="split"),
     }
-    out = {}
+    out = {"paired": str(len(both))}
     for name, found in groups.items():
         errors = _errors(found)
         out[f"{name}.mean"] = fixed(mean(errors), 1) if errors else "-"
         out[f"{name}.worst"] = fixed(max(errors), 1) if errors else "-"
         out[f"{name}.highest"] = fixed(100 * max(map(rate, found)), 1) if found else "-"
         out[f"{name}.lowest"] = fixed(100 * min(map(rate, found)), 1) if found else "-"
+        far = max(found, key=lambda line: abs(rate(line) - line["level"]), default=None)
+        out[f"{name}.where"] = f"{far['label']}, $n={far['n']}$, $p={far['p']}$" if far else "-"
     return out
+
+
+def _where(line: Line) -> tuple[Any, ...]:
+    """Return the design of a line: what it shares with other nulls."""
+    return tuple(line[key] for key in ("scatter", "law", "n", "p"))
 
 
 # ------------------------------------------------------------------------------------------------- findings
@@ -222,13 +237,15 @@ def findings(lines: list[Line], known: dict[str, str]) -> list[str]:
     lost = chosen(lines, null="split", rows="new", level=LEVELS[0])
     never = sum(line["references"] + 1 < 1 / LEVELS[0] for line in lost)
     return [
-        f"On normal rows the exact law keeps 5 % to within {say['exact.normal.worst']} points at every size; "
+        f"On normal rows the exact law keeps 5 % to within {say['exact.normal.worst']} points at every size with n > p; "
         f"chi-square is off by {say['chi2.normal.mean']} in the mean and "
         f"{say['chi2.normal.worst']} at worst (scatters that are not robust).",
         f"On rows that are not normal the bootstrap errs by {say['bootstrap.other.mean']} points in the mean and "
-        f"{say['bootstrap.other.worst']} at worst, "
-        f"chi-square by {say['chi2.other.mean']} and {say['chi2.other.worst']}.",
-        f"{say['conformal.failed']} of {say['conformal.checked']} conformal rates leave their band, on any law.",
+        f"{say['bootstrap.other.worst']} at worst, chi-square by {say['chi2.other.mean']} and "
+        f"{say['chi2.other.worst']} in the same {say['paired']} designs.",
+        f"{say['conformal.failed']} of {say['conformal.checked']} conformal rates leave their band, on any law; "
+        f"{say['conformal.zero']} of them aim at zero and cannot, the others' bands reach "
+        f"{say['conformal.half']} points either way at 5 % (median).",
         f"Against us: the laws of normal rows that robust scatters have under auto flag up to "
         f"{say['robust.other.highest']} % of clean rows that are not normal, at 5 %.",
         f"Against us: at 1 % {never} of {len(lost)} split conformal rates could not be anything but zero: half of the "
@@ -296,12 +313,12 @@ def _all_rates(lines: list[Line]) -> str:
     """Return one table for new and one for training rows: sizes and nulls down, laws across."""
     shown = [line for line in lines if line["law"] != "planted" and line["sets"]]
     laws, out = list(dict.fromkeys(line["law"] for line in shown)), []
+    starred = _starred(shown)
     for kind, title in (("new", "New rows"), ("train", "Training rows")):
         table: dict[tuple[Any, ...], dict[tuple[str, float], str]] = {}
         for line in shown:
             if line["rows"] == kind:
-                low, high = verdicts.band(line, verdicts.aim(line), len(shown))
-                mark = "" if low <= rate(line) <= high else "\\*"
+                mark = "\\*" if starred(line) else ""
                 text = f"{100 * rate(line):.{1 if rate(line) >= 0.0995 else 2}f}{mark}"
                 place = tuple(line[key] for key in ("scatter", "n", "p", "null"))
                 table.setdefault(place, {})[line["law"], line["level"]] = text
@@ -320,14 +337,29 @@ def _all_rates(lines: list[Line]) -> str:
     return "\n".join([*out, ""])
 
 
+def _starred(shown: list[Line]) -> Callable[[Line], bool]:
+    """Return what tells whether a rate is outside its band, were all rates shown to be inside at once."""
+
+    def starred(line: Line) -> bool:
+        low, high = verdicts.band(line, verdicts.aim(line), len(shown))
+        return not low <= rate(line) <= high
+
+    return starred
+
+
 def _source(lines: list[Line], facts: dict[str, Any]) -> str:
     shown = [line for line in lines if line["law"] != "planted" and line["sets"]]
     known = facts.get("versions", {})
     versions = [f"{name} {known[name]}" for name in ("python", "fmahal", "numpy", "scipy") if name in known]
     minutes = facts.get("wall_seconds", 0.0) / 60.0
+    fewest = min(line["sets"] for line in shown)
+    few = [line for line in shown if line["sets"] == fewest]
     return (
         f"A star: outside the band about the level, or about what whole ranks leave of it, Bonferroni over all "
-        f"{len(shown)} rates. {_range([line['sets'] for line in shown])} data sets a rate, {_fresh(shown)} fresh "
+        f"{len(shown)} rates. Bands are wider where data sets are fewer, so that the lack of a star says less there: "
+        f"{sum(map(_starred(shown), few))} of the {len(few)} rates from {fewest} data sets have one, of all "
+        f"{sum(map(_starred(shown), shown))}. "
+        f"{_range([line['sets'] for line in shown])} data sets a rate, {_fresh(shown)} fresh "
         f"rows each; `python -m experiments run e01 --profile {facts.get('profile', 'paper')}`, {minutes:.0f} minutes, "
         f"{facts.get('machine', 'unknown machine')}; {', '.join(versions)}."
     )
@@ -360,5 +392,5 @@ def render(results: Results) -> Rendering:
         figures={"e01_level": figure(lines)},
         blocks={"docs/nulls.md": {"auto": auto_rows(), "e01": body, "misses": _misses(lines)}},
         findings=findings(lines, known),
-        failures=verdicts.check(lines),
+        failures=verdicts.check(lines) + verdicts.sentence_failures(lines),
     )

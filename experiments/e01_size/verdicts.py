@@ -8,7 +8,9 @@ sets. Its entries are "scatter", "robust", "law", "n", "p", "null", "rows" and "
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -70,17 +72,25 @@ def split_band(line: Line, tests: int) -> tuple[float, float]:
     """Band of a split conformal rate, whose law is known: beta-binomial in one data set.
 
     All new rows of a data set meet the same m calibration distances. Given these, a new row is flagged with a
-    probability that varies like Beta(k, m + 1 - k), k = floor(level (m + 1)). A gamma law with the mean and
-    the variance of the sum has about its skewness.
+    probability that varies like Beta(k, m + 1 - k), k = floor(level (m + 1)).
     """
     m, tested, sets = line["references"], line["tested"], line["sets"]
-    q = conformal_rate(line["level"], m)
-    if q == 0.0:
+    k = round(conformal_rate(line["level"], m) * (m + 1))
+    if k == 0:
         return 0.0, 0.0
-    variance = q * (1.0 - q) / tested * (1.0 + (tested - 1) / (m + 2)) / sets
-    low, high = stats.gamma(q**2 / variance, scale=variance / q).interval(1.0 - FAMILY / tests)
-    half_row = 0.5 / (tested * sets)  # counts are whole, none flagged is one of them
-    return max(float(low) - half_row, 0.0), float(high) + half_row
+    low, high = _counts_between(k, m, tested, sets, FAMILY / tests)
+    slack = 1e-9 / (tested * sets)  # counts are whole, and a count over its number of rows is rounded
+    return low / (tested * sets) - slack, high / (tested * sets) + slack
+
+
+@cache
+def _counts_between(k: int, m: int, tested: int, sets: int, outside: float) -> tuple[int, int]:
+    """Least and greatest count of a central interval of the sum of `sets` beta-binomial counts, by convolution."""
+    one = stats.betabinom(tested, k, m + 1 - k).pmf(np.arange(tested + 1))
+    size = tested * sets + 1
+    total = np.fft.irfft(np.fft.rfft(one, 2 * size) ** sets, 2 * size)[:size]
+    below, above = np.cumsum(total), np.cumsum(total[::-1])[::-1]
+    return int(np.argmax(below > outside / 2.0)), int(size - 1 - np.argmax(above[::-1] > outside / 2.0))
 
 
 def named(line: Line) -> str:
@@ -108,16 +118,30 @@ def _told(line: Line, low: float, high: float) -> str:
 # ------------------------------------------------------------------------------------------------- requirements
 
 
+def conformal_bands(lines: Iterable[Line]) -> list[tuple[Line, float, float]]:
+    """Rates of new rows by split and full conformal, each with its band about what whole ranks leave of the level."""
+    found = [line for line in chosen(lines, null=CONFORMAL, rows="new") if line["law"] != "planted"]
+    return [
+        (
+            line,
+            *(split_band(line, len(found)) if line["null"] == "split" else band(line, aim(line), len(found))),
+        )
+        for line in found
+    ]
+
+
 def conformal_failures(lines: Iterable[Line]) -> list[str]:
     """New rows by split and full conformal: the rate is floor(level (m + 1)) / (m + 1), on every law."""
-    found = [line for line in chosen(lines, null=CONFORMAL, rows="new") if line["law"] != "planted"]
-    out = []
-    for line in found:
-        q = conformal_rate(line["level"], line["references"])
-        low, high = split_band(line, len(found)) if line["null"] == "split" else band(line, q, len(found))
-        if not low <= rate(line) <= high:
-            out.append(_told(line, low, high))
-    return out
+    return [
+        _told(line, low, high) for line, low, high in conformal_bands(lines) if not low <= rate(line) <= high
+    ]
+
+
+def conformal_resolution(lines: Iterable[Line]) -> tuple[int, float]:
+    """How many of these rates aim at zero, and half the width of the median band of the others at 5 %."""
+    bands = conformal_bands(lines)
+    widths = [high - low for line, low, high in bands if aim(line) > 0.0 and line["level"] == LEVELS[1]]
+    return sum(aim(line) == 0.0 for line, *_ in bands), median(widths) / 2.0 if widths else math.nan
 
 
 def exact_failures(lines: Iterable[Line]) -> list[str]:
@@ -225,6 +249,38 @@ CHECKS: dict[str, Callable[[Iterable[Line]], list[str]]] = {
     "bootstrap: mean error over the non-normal laws below that of chi-square": chi_square_failures,
     "15 % planted outliers: `auto` flags every one": planted_failures,
 }
+
+
+# ------------------------------------------------------------------------------------------------- sentences
+
+
+def facts_of_sentences(lines: Iterable[Line]) -> Mapping[str, bool]:
+    """What the paper's text says in words, and whether the rates say so too; what cannot be told is left out."""
+    new = [line for line in chosen(lines, rows="new", level=LEVELS[1]) if line["law"] != "planted"]
+    beyond = [line for line in new if line["robust"] and line["null"] == "auto" and line["law"] != "normal"]
+    split = [line for line in new if line["null"] == "split" and line["n"] <= min(k["n"] for k in new)]
+    spectral = chosen(new, scatter="spectral", null="auto")
+    wide = [rate(line) for line in spectral if line["p"] >= line["n"] / 2]
+    out = {}
+    if beyond:
+        words = "with a robust scatter the laws of normal rows flag many clean rows of other laws"
+        out[words] = max(map(rate, beyond)) > 3.0 * LEVELS[1]
+    if split:
+        out["from few rows split conformal p-values flag nothing"] = not any(
+            line["flagged"] for line in split
+        )
+    if wide:
+        words = "the automatic law of spectral filters errs both ways, where rows are few for their columns"
+        out[words] = min(wide) < LEVELS[1] / 1.5 and max(wide) > 1.5 * LEVELS[1]
+    return out
+
+
+def sentence_failures(lines: Iterable[Line]) -> list[str]:
+    """Sentences of the paper that the rates contradict."""
+    told = facts_of_sentences(list(lines))
+    return [
+        f"The paper's text should not say any more that {words}" for words, holds in told.items() if not holds
+    ]
 
 
 def check(lines: Iterable[Line]) -> list[str]:

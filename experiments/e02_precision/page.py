@@ -178,6 +178,10 @@ def _numbers(results: Results, groups: Mapping[str, dict[str, Any]]) -> dict[str
         if found := _overall(ratios, name):
             out[f"e02.kl.{name}"] = fixed(found.value)
             out[f"e02.kl.{name}.interval"] = f"[{fixed(found.low)}, {fixed(found.high)}]"
+    square = ratios[ratios.index.get_level_values("p") == ratios.index.get_level_values("n")]
+    for name in SHRINKAGE:
+        found = _overall(square, name)
+        out[f"e02.kl.{name}.square"] = fixed(found.value) if found else "-"
     out["e02.repetitions"] = results.repetitions()
     out["e02.columns"] = str(frame["p"].max())
     return out

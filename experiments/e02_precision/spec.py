@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -145,15 +144,13 @@ def measure(table: Table, method: Method, seeds: Seeds) -> Iterator[dict[str, An
     estimator = method.make(seeds.integer("fit"))
     if method.options.get("truth"):
         estimator.set_params(location="mean", covariance=table.covariance)
-    start = time.perf_counter()
     with warnings.catch_warnings():
         # of scikit-learn's graphical lasso, at its smallest penalties
         warnings.simplefilter("ignore", ConvergenceWarning)
         warnings.simplefilter("ignore", RuntimeWarning)
         estimator.fit(table.X)
-    seconds = time.perf_counter() - start
     found = losses(estimator, table.covariance, table.new)
-    yield {**{name: float(f"{value:.6g}") for name, value in found.items()}, "fit_seconds": round(seconds, 5)}
+    yield {name: float(f"{value:.6g}") for name, value in found.items()}
 
 
 EXPERIMENT = Experiment(

@@ -1,4 +1,4 @@
-"""The page of e03: the worst over distances and kinds of outliers, for each share, and what it costs on clean rows."""
+"""The page of e03: the worst over distances and kinds of outliers, for each share, and false alarms on clean rows."""
 
 from __future__ import annotations
 
@@ -11,18 +11,17 @@ import pandas as pd
 from experiments._figures import Figure, draw_series, legend
 from experiments._render import Rendering, Results
 from experiments._spec import methods
-from experiments._tables import Table, bold, percent, seconds, significant
+from experiments._tables import Table, bold, interval, percent, significant
+
+from .standing import FAR, MEASURES, Contest, Size, alarms_of, at, clean_rows, contests, silent, worst
 
 PAGE = "docs/robust_family.md"
-FAR = 5.0  # from this distance on the outliers are plain to see, unless they mask each other
 SHOWN = (0.2, 0.4)  # shares in the tables
-REFERENCES = ("truth", "empirical", "ledoit-wolf")  # not robust, or not an estimate
 DRAWN = ("truth", "empirical", "ledoit-wolf", "mcd", "mcd-75", "mcd-deterministic", "mrcd", "ogk", "wrapped")
 DRAWN += ("sklearn-mcd", "statsmodels-detmcd", "statsmodels-detmm", "statsmodels-ogk", "statsmodels-tyler")
 DRAWN += ("robpy-mcd",)
-MEASURES = ("location", "log_condition")
 CONTESTS = {
-    "location": "smallest maximum bias of location",
+    "location": "smallest worst bias of location",
     "found": f"largest share of outliers found in the worst arrangement at distances of {FAR:g} and more",
     "found_mean": "largest mean share of outliers found over all arrangements",
 }
@@ -38,7 +37,11 @@ NAMED = (
     "sklearn-mcd",
 )  # in the text
 NAMED += ("statsmodels-detmcd", "statsmodels-ogk", "robpy-mcd")
-Size = tuple[int, int]
+NOTE = (
+    "Data sets are resampled each for itself, the two methods together. The few repetitions make intervals rough, and "
+    "the best of many variants looks better than it is, on the side that has more of them the more so."
+)
+Contests = Mapping[tuple[Size, float, str], Contest]
 
 
 def render(results: Results) -> Rendering:
@@ -53,9 +56,10 @@ def render(results: Results) -> Rendering:
     standing = worst(frame)
     clean = clean_rows(frame)
     tables = {f"e03_{n}x{p}": _table(results, standing, clean, (n, p), labels) for n, p in sizes}
-    findings = _findings(frame, standing, clean, sizes, labels)
+    compared = contests(frame, list(labels), list(CONTESTS), SHOWN)
+    findings = _findings(frame, standing, clean, compared, sizes, labels)
     return Rendering(
-        numbers=_numbers(results, standing, clean, sizes, labels),
+        numbers=_numbers(results, standing, clean, compared, sizes, labels),
         tables=tables,
         figures={
             "e03_bias": _bias_figure(results, standing, sizes, labels),
@@ -64,49 +68,6 @@ def render(results: Results) -> Rendering:
         blocks={PAGE: {"e03": _block(tables, findings)}},
         findings=findings,
     )
-
-
-# ------------------------------------------------------------------------------------------------- summaries
-
-
-def worst(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the worst over kinds and distances for each size, method and share.
-
-    Biases are medians over repetitions; an estimate that failed is infinitely far. `found` and `beyond` are means over
-    repetitions, the worst of the distances from `FAR` on; an estimate that failed finds nothing. `found_mean` and
-    `auroc_mean` are means over all kinds and distances.
-    """
-    bad = frame[frame["kind"] != "none"].copy()
-    failed = bad["failed"].notna()
-    for name in MEASURES:
-        bad[name] = bad[name].astype(float).mask(failed, np.inf)
-    for name in ("found", "beyond"):
-        bad[name] = (bad[name].astype(float) / bad["outliers"]).mask(failed, 0.0)
-    bad["auroc"] = bad["auroc"].astype(float).mask(failed, 0.0)
-    keys = ["n", "p", "method", "share"]
-    spots = bad.groupby([*keys, "kind", "distance"])
-    biases = spots[list(MEASURES)].median().groupby(keys).max()
-    far = bad[bad["distance"] >= FAR].groupby([*keys, "kind", "distance"])
-    detected = far[["found", "beyond"]].mean().groupby(keys).min()
-    means = bad.groupby(keys)[["found", "auroc"]].mean().add_suffix("_mean")
-    return (
-        biases.join(detected).join(means).join(failed.groupby([bad[k] for k in keys]).mean().rename("failed"))
-    )
-
-
-def clean_rows(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return biases, false alarms and the time of a fit on rows without outliers, for each size and method."""
-    keys = ["n", "p", "method"]
-    good = frame[frame["kind"] == "none"]
-    out = good.groupby(keys)[[*MEASURES, "fit_seconds"]].median()
-    done = good[good["failed"].isna()]
-    rows = done.groupby(keys)[["n"]].sum().rename(columns={"n": "rows"})
-    return out.join(done.groupby(keys)["false"].sum().rename("false")).join(rows)
-
-
-def at(table: pd.DataFrame, column: str, *where: Any) -> float:
-    """Return a number of a summary; NaN where the method was not run."""
-    return float(table[column].get(where, np.nan))
 
 
 # ------------------------------------------------------------------------------------------------- tables
@@ -134,27 +95,30 @@ def _table(
             text = significant(value, 2) if column in MEASURES else percent(value, 0)
             cells.append(bold(text, when=name in judged and value == top))
         alarms = at(clean, "false", n, p, name) / at(clean, "rows", n, p, name)
-        rows.append(
-            [
-                labels[name],
-                *cells,
-                percent(alarms),
-                seconds(at(clean, "fit_seconds", n, p, name)),
-            ]
-        )
+        rows.append([labels[name], *cells, percent(alarms)])
     heads = {"location": "location", "log_condition": "shape", "found": "found", "beyond": "ranked"}
     return Table(
-        ["method", *(f"{heads[c]} {percent(share, 0)}" for c, share in columns), "false alarms", "fit"],
+        ["method", *(f"{heads[c]} {percent(share, 0)}" for c, share in columns), "false alarms"],
         rows,
         f"Normal rows, n = {n}, p = {p}: the worst over three kinds of outliers and all distances, for shares of "
         f"{' and '.join(percent(share, 0) for share in shares)}. Location: Mahalanobis length of the bias; shape: log "
-        f"condition number of the estimate relative to the truth (medians over {results.repetitions(n=n, p=p)} "
-        "repetitions, most of them on clean rows). Found: outliers called such at 1 % by the method's own law; "
-        "ranked: outliers farther than every clean row, for which no law is needed; both are means, the worst "
-        f"at distances of {FAR:g} and more. False alarms, and median time of a fit on one thread: on rows without "
-        "outliers; the law takes its own time.",
+        "condition number of the estimate relative to the truth; both medians over repetitions. Found: outliers called "
+        "such at 1 % by the method's own law; ranked: outliers farther than every clean row, for which no law is "
+        f"needed; both are means, the worst at distances of {FAR:g} and more. On rows with outliers "
+        f"{_repeated(results, (n, p))}, without intervals: near values may be chance. False alarms: on rows without "
+        f"outliers, {_repeated(results, (n, p), clean=True)}.",
         note='Bold: the best of the estimates. Ours are judged by null="auto", others by the chi-square law.',
     )
+
+
+def _repeated(results: Results, size: Size | None = None, clean: bool = False) -> str:
+    """Say how many repetitions there are on rows with outliers, or on clean ones."""
+    frame = results.frame
+    chosen = (frame["kind"] == "none") == clean
+    if size is not None:
+        chosen &= (frame["n"] == size[0]) & (frame["p"] == size[1])
+    often = Results(results.name, frame[chosen], results.facts).repetitions()
+    return f"{often} repetition{'' if often == '1' else 's'}"
 
 
 def _best(values: Sequence[float], small: bool) -> float:
@@ -163,7 +127,11 @@ def _best(values: Sequence[float], small: bool) -> float:
 
 
 def _block(tables: Mapping[str, Table], findings: Sequence[str]) -> str:
-    out = [*(f"- {one}" for one in findings)]
+    out = [*(f"- {one}" for one in findings), ""]
+    out += [
+        f"*Best of several on both sides; intervals: 95 % by a paired bootstrap over repetitions. {NOTE}*",
+        "",
+    ]
     for one in tables.values():
         out.append(one.markdown(caption=True))
     return "\n".join(out)
@@ -176,92 +144,56 @@ def _numbers(
     results: Results,
     standing: pd.DataFrame,
     clean: pd.DataFrame,
+    compared: Contests,
     sizes: Sequence[Size],
     labels: Mapping[str, str],
 ) -> dict[str, str]:
-    out = {"e03.repetitions": results.repetitions(), "e03.far": f"{FAR:g}"}
+    out = {"e03.repetitions": _repeated(results), "e03.far": f"{FAR:g}"}
+    for ((n, p), share, column), one in compared.items():
+        stem = f"e03.{n}x{p}.{100 * share:g}.{column.replace('_', '-')}"
+        for side, name, value, many in zip(("ours", "peer"), one.names, one.values, one.many, strict=True):
+            out |= {f"{stem}.{side}": _text(value, column), f"{stem}.{side}.name": labels[name]}
+            out[f"{stem}.{side}.many"] = str(many)
+        out |= {f"{stem}.interval": _interval(one), f"{stem}.verdict": one.verdict}
     for n, p in sizes:
         stem = f"e03.{n}x{p}"
         for share in SHOWN:
             for column in CONTESTS:
                 what = column.replace("_", "-")
-                for side, one in zip(
-                    ("ours", "peer"), contest(standing, (n, p), share, column, labels), strict=False
-                ):
-                    out[f"{stem}.{100 * share:g}.{what}.{side}"] = _text(one[1], column)
-                    out[f"{stem}.{100 * share:g}.{what}.{side}.name"] = labels[one[0]]
                 for name in [name for name in NAMED if (n, p, name, share) in standing.index]:
                     value = at(standing, column, n, p, name, share)
                     out[f"{stem}.{100 * share:g}.{what}.{name}"] = _text(value, column)
-        for name in [name for name in NAMED if (n, p, name) in clean.index]:
-            out[f"{stem}.{name}.seconds"] = seconds(at(clean, "fit_seconds", n, p, name))
-        for side, known in alarms_of(clean, (n, p), labels).items():
+        for side, known in alarms_of(clean, (n, p), list(labels)).items():
             out[f"{stem}.alarms.{side}.low"] = percent(min(known.values()))
             out[f"{stem}.alarms.{side}.high"] = percent(max(known.values()))
     missed, said = silent(results.frame)
     return {**out, "e03.missed": str(missed), "e03.missed.warned": str(said)}
 
 
-def sides(labels: Mapping[str, str]) -> dict[str, list[str]]:
-    """Return names of our robust methods, and of those of other packages."""
-    package = {one.name: one.package for one in methods("robustness")}
-    own = [name for name in labels if package.get(name, "fmahal") == "fmahal"]
-    return {
-        "ours": [name for name in own if name not in REFERENCES],
-        "peers": [name for name in labels if name not in own],
-    }
-
-
-def contest(
-    standing: pd.DataFrame, size: Size, share: float, column: str, labels: Mapping[str, str]
-) -> list[tuple[str, float]]:
-    """Return the best of ours and the best peer with their values; nothing where one side is missing."""
-    out = []
-    for names in sides(labels).values():
-        known = {name: at(standing, column, *size, name, share) for name in names}
-        known = {name: value for name, value in known.items() if np.isfinite(value)}
-        if not known:
-            return []
-        first = (min if column in MEASURES else max)(known, key=known.__getitem__)
-        out.append((first, known[first]))
-    return out
-
-
-def alarms_of(clean: pd.DataFrame, size: Size, labels: Mapping[str, str]) -> dict[str, dict[str, float]]:
-    """Return the shares of clean rows flagged at one size, for ours and for peers, where there are any."""
-    found: dict[str, dict[str, float]] = {}
-    for side, names in sides(labels).items():
-        for name in names:
-            share = at(clean, "false", *size, name) / at(clean, "rows", *size, name)
-            if np.isfinite(share):
-                found.setdefault(side, {})[name] = share
-    return found
-
-
-def silent(frame: pd.DataFrame) -> tuple[int, int]:
-    """Return how many fits of MinCovDet miss most outliers that are plain to see, and how many of them said so."""
-    lost = frame[(frame["method"] == "mcd") & (frame["distance"] >= FAR)]
-    lost = lost[lost["found"] < 0.5 * lost["outliers"]]
-    return len(lost), int(lost["warned"].sum())
-
-
 def _text(value: float, column: str) -> str:
     return significant(value, 2) if column in MEASURES else percent(value, 0)
+
+
+def _interval(one: Contest) -> str:
+    """Return the interval of ours minus the peer's; shares in points."""
+    if one.column in MEASURES:
+        return interval(one.low, one.high)
+    return interval(100.0 * one.low, 100.0 * one.high, 0)
 
 
 def _findings(
     frame: pd.DataFrame,
     standing: pd.DataFrame,
     clean: pd.DataFrame,
+    compared: Contests,
     sizes: Sequence[Size],
     labels: Mapping[str, str],
 ) -> list[str]:
     out = []
     for size in sizes:
-        for column, share in ((c, s) for c in CONTESTS for s in SHOWN):
-            out += _verdict(contest(standing, size, share, column, labels), size, share, column, labels)
+        out += [_verdict(one, size, share, labels) for (s, share, _), one in compared.items() if s == size]
         parts = []
-        for side, known in alarms_of(clean, size, labels).items():
+        for side, known in alarms_of(clean, size, list(labels)).items():
             low, high = min(known, key=known.__getitem__), max(known, key=known.__getitem__)
             parts.append(
                 f"{side} {percent(known[low])} ({labels[low]}) to {percent(known[high])} ({labels[high]})"
@@ -269,11 +201,6 @@ def _findings(
         out += (
             [f"n = {size[0]}, p = {size[1]}, clean rows flagged at 1 %: {', '.join(parts)}."] if parts else []
         )
-        us, them = at(clean, "fit_seconds", *size, "mcd"), at(clean, "fit_seconds", *size, "sklearn-mcd")
-        if us > 0 and them > 0:
-            out.append(
-                f"n = {size[0]}, p = {size[1]}: MinCovDet fits in {seconds(us)}, scikit-learn's in {seconds(them)}."
-            )
     failed = standing["failed"][standing["failed"] > 0]
     out += [
         f"{labels.get(name, name)} failed on {percent(float(value), 0)} of the fits (n = {n}, p = {p}, "
@@ -289,21 +216,17 @@ def _findings(
     return out
 
 
-def _verdict(
-    best: Sequence[tuple[str, float]], size: Size, share: float, column: str, labels: Mapping[str, str]
-) -> list[str]:
+def _verdict(one: Contest, size: Size, share: float, labels: Mapping[str, str]) -> str:
     """Say which of ours and which peer is best at one size, share and measure, and which of the two wins."""
-    if not best:
-        return []
-    (us, value), (them, other) = best
-    ahead = value < other if column in MEASURES else value > other
-    verdict = "ours is ahead" if ahead else "the peer is ahead"
-    if _text(value, column) == _text(other, column):
-        verdict = "a tie"
-    return [
-        f"n = {size[0]}, p = {size[1]}, {percent(share, 0)} outliers, {CONTESTS[column]}: {labels[us]} "
-        f"{_text(value, column)}, {labels[them]} {_text(other, column)}: {verdict}."
-    ]
+    us, them = (
+        f"{labels[name]} {_text(value, one.column)} (best of {many} {side})"
+        for name, value, many, side in zip(one.names, one.values, one.many, ("of ours", "peers"), strict=True)
+    )
+    unit = "" if one.column in MEASURES else " points"
+    return (
+        f"n = {size[0]}, p = {size[1]}, {percent(share, 0)} outliers, {CONTESTS[one.column]}: {us}, {them}; ours minus "
+        f"the peer's {_interval(one)}{unit}: {one.verdict}."
+    )
 
 
 # ------------------------------------------------------------------------------------------------- figures
@@ -365,10 +288,11 @@ def _bias_figure(
 
     return Figure(
         draw,
-        "Maximum bias: the worst over three kinds of outliers (a cluster, a point, a sphere) and distances from "
-        f"{near:g} to {results.frame['distance'].max():g} times the root of the 99 % chi-square quantile; medians over "
-        f"{results.repetitions()} repetitions. Above: Mahalanobis length of the location's bias; below: log condition "
-        "number of the estimate relative to the true covariance.",
+        "Largest bias: the worst over three kinds of outliers (a cluster, a point, a sphere) and distances from "
+        f"{near:g} to {results.frame['distance'].max():g} times the root of the 99 % chi-square quantile; medians "
+        f"over {_repeated(results)}, on rows without outliers over {_repeated(results, clean=True)}, without bars. "
+        "Above: Mahalanobis length of the location's bias; below: log condition number of the estimate relative to the "
+        "true covariance.",
         (6.3, 5.0),
         docs=True,
     )
@@ -390,8 +314,8 @@ def _detection_figure(
     return Figure(
         draw,
         "Detection: means over three kinds of outliers, all distances and "
-        f"{results.repetitions()} repetitions. Above: share of the outliers that are called such at 1 % by the "
-        "method's own law; below: AUROC of the distances, for which no law is needed.",
+        f"{_repeated(results)}, without bars. Above: share of the outliers that are called such at 1 % by the method's "
+        "own law; below: AUROC of the distances, for which no law is needed.",
         (6.3, 5.0),
         docs=True,
     )

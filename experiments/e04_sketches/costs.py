@@ -222,7 +222,7 @@ def check(lines: Iterable[Line], constants: Mapping[str, Any]) -> list[str]:
     lines, out = list(lines), []
     found = judged(lines, constants)
     if found["agreement"] < AGREEMENT:
-        out.append(f"the model chooses well in {found['agreement']:.1%} of {found['lines']} jobs only")
+        out.append(f"the model chooses well in {found['agreement']:.1%} of {found['lines']} lines only")
     if found["mean"] > MEAN_REGRET:
         out.append(f"its choices take {found['mean']:.3f} of the fastest in the mean")
     if found["worst"] > WORST_REGRET:

@@ -157,7 +157,7 @@ def center(drawn: Drawn, variants: Iterable[Variant], seed: int) -> list[Record]
     job, w, X = drawn.job, drawn.whitener, drawn.rows
     jobs: Jobs = {"rows_exact": lambda: w.sqnorm(X)}
     if job.structure == "triangular":  # the dense product: more work than the triangle, at a higher rate
-        W = np.ascontiguousarray(w.adjoint(np.eye(job.p)).T.astype(job.dtype))
+        W = dense(w, job)
         jobs["gemm"] = lambda: sqnorms(X @ W)
     records, exact = [], w.sqnorm(X)
     for variant in variants:
@@ -167,6 +167,11 @@ def center(drawn: Drawn, variants: Iterable[Variant], seed: int) -> list[Record]
         sizes = {"bytes_exact": structure_bytes(job), "bytes_sketched": 8 * variant.k * job.p}
         records.append({**_named(variant, w), **sizes, **errors(sketch.sqnorm(X), exact)})
     return _with_times(records, variants, *interleaved(jobs, drawn.seconds))
+
+
+def dense(w: Whitener, job: Job) -> np.ndarray:
+    """Return the whitener as a p x r array: rows are whitened by one product with it."""
+    return np.ascontiguousarray(w.adjoint(np.eye(w.shape[0])).T.astype(job.dtype))
 
 
 def sqnorms(Z: np.ndarray) -> np.ndarray:
@@ -193,6 +198,9 @@ def pairs(drawn: Drawn, variants: Iterable[Variant], seed: int) -> list[Record]:
     upper = np.triu_indices(min(job.n, MOST_JUDGED), 1)
     exact = pair_squares(Z[:MOST_JUDGED])[upper]
     jobs: Jobs = {"rows_exact": lambda: w.whiten(X), "rest_exact": lambda: pair_squares(Z)}
+    if job.structure == "triangular":
+        W = dense(w, job)
+        jobs["gemm"] = lambda: X @ W
     records, size = [], X.itemsize
     for variant in variants:
         making, matrix = fitted(w, variant, seed)
@@ -230,7 +238,7 @@ def distances(Z: np.ndarray, z: np.ndarray) -> np.ndarray:
 def query(drawn: Drawn, variants: Iterable[Variant], seed: int) -> list[Record]:
     """Squared distances of one new row to n stored ones, which were whitened or sketched before."""
     job, w, X = drawn.job, drawn.whitener, drawn.rows
-    W = w.adjoint(np.eye(job.p)).T.astype(job.dtype)
+    W = dense(w, job)
     Z = np.ascontiguousarray(X @ W)
     W = np.ascontiguousarray(W.T)
     x, norms = drawn.questions[0].astype(job.dtype), sqnorms(Z)

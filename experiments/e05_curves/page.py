@@ -24,14 +24,16 @@ from .verdicts import (
     defeats,
     difference,
     failed,
+    leads,
     ranks,
     rate,
+    sentence_failures,
     standings,
     with_rates,
 )
 
 PAGE = "docs/outlying_curves.md"
-SOBOLEV, MSPLOT = "curves-robust-sobolev", "skfda-msplot"
+SOBOLEV, MSPLOT, RIDGE = "curves-robust-sobolev", "skfda-msplot", "curves-ridge"
 Labels = Mapping[str, str]
 
 
@@ -47,6 +49,7 @@ def render(results: Results) -> Rendering:
         "e05_beside": _beside(found, frame, labels),
     }
     failures = [text for call in CHECKS.values() for text in call(found, labels)]
+    failures += sentence_failures(frame, shown, SOBOLEV, RIDGE)
     return Rendering(
         numbers=_numbers(found, frame, shown, labels),
         tables=tables,
@@ -111,8 +114,8 @@ def _summary(found: list[Standing], frame: pd.DataFrame, shown: pd.DataFrame, la
             "seconds",
         ],
         rows,
-        caption=f"Outlying curves: {_sets(shown)}. Brackets: 95 % bootstrap intervals over repetitions within cells; "
-        "differences are paired. Bold: the highest index of all that flag at most "
+        caption=f"Outlying curves: {_sets(shown)}. Brackets: single 95 % bootstrap intervals over repetitions within "
+        "cells, not corrected for the number of detectors; differences are paired. Bold: the highest index of all that flag at most "
         f"{percent(1.5 * LEVEL)} of the other curves. Seconds: median of a data set, while other cells ran beside it.",
     )
 
@@ -212,7 +215,7 @@ def _youden_figure(found: list[Standing], shown: pd.DataFrame, labels: Labels) -
 
     caption = (
         f"Share of outlying curves found less share of other curves flagged, and that share itself: {_sets(shown)}. "
-        "Bars: 95 % bootstrap intervals over repetitions within cells. Our variants are judged at the dashed level, "
+        "Bars: single 95 % bootstrap intervals over repetitions within cells. Our variants are judged at the dashed level, "
         "the detectors of scikit-fda at their own defaults."
     )
     return Figure(draw, caption, size=(6.3, 0.8 + 0.19 * len(found)), docs=True)
@@ -287,9 +290,17 @@ def _places(found: list[Standing], shown: pd.DataFrame, labels: Labels) -> dict[
     if rivals:
         out |= {"rival.label": labels[rivals[0].method], "rival.ahead": _plain(rivals[0].ahead)}
         out["rival.fpr"] = percent(rivals[0].fpr.value)
+    peers = [one for one in found if one.method.startswith("skfda-")]
+    if peers:
+        out |= {"peer.label": labels[peers[0].method], "peer.ahead": _plain(peers[0].ahead)}
+        out |= {"peer.fpr": percent(peers[0].fpr.value), "peer.seconds": significant(peers[0].seconds, 2)}
+    out |= {"default.seconds": significant(one.seconds, 2) for one in found if one.method == DEFAULT}
     lost = beaten(shown)
-    out["beaten"] = str(len(lost))
-    out["beaten.models"] = ", ".join(dict.fromkeys(model for model, *_ in lost)) or "none"
+    out["beaten"], out["compared"] = str(len(lost)), str(len(leads(shown)))
+    out["beaten.models"] = ", ".join(dict.fromkeys(one.model for one in lost)) or "none"
+    out["beaten.who"] = (
+        "; ".join(f"{labels[one.method]} on {one.model} by {_plain(one.gap)}" for one in lost) or "nobody"
+    )
     missed = sorted(defeats(shown), key=lambda one: one.tpr.value)
     out["defeats"] = ", ".join(one.model for one in missed) or "none"
     if missed:
@@ -298,6 +309,7 @@ def _places(found: list[Standing], shown: pd.DataFrame, labels: Labels) -> dict[
             "worst.model": one.model,
             "worst.tpr": percent(one.tpr.value, 0),
             "worst.best": labels[one.best],
+            "worst.why": WHY[one.model],
         }
         out["worst.best.tpr"] = percent(one.best_tpr.value, 0)
     return out
@@ -319,8 +331,10 @@ def _findings(found: list[Standing], frame: pd.DataFrame, shown: pd.DataFrame, l
             f"{labels[one.method]}: {_plain(one.youden)}, {_plain(one.ahead)} from the default; flags "
             f"{percent(one.fpr.value)} of the other curves."
         )
-    for model, method, gap in beaten(shown):
-        out.append(f"On {model} {labels[method]} beats the default by {_plain(gap)} in the Youden index.")
+    for one in beaten(shown):
+        out.append(
+            f"On {one.model} {labels[one.method]} beats the default by {_plain(one.gap)} in the Youden index."
+        )
     for one in defeats(shown):
         out.append(f"Of {one.model} outliers the default finds {_share(one.tpr)} %: {WHY[one.model]}.")
     rates = with_rates(frame)
@@ -370,13 +384,17 @@ def _blocks(
         for one in defeats(shown)
     ]
     lost = [
-        f"- {model}: {labels[method]}, by {_plain(gap)} in the Youden index"
-        for model, method, gap in beaten(shown)
+        f"- {one.model}: {labels[one.method]}, by {_plain(one.gap)} in the Youden index"
+        for one in beaten(shown)
     ]
     failures = [f"- {text}" for call in CHECKS.values() for text in call(found, labels)]
     sections = [
         ("Requirements that do not hold:", failures),
-        ("Ahead of the default on a model, by surely more than the level:", lost),
+        (
+            f"Ahead of the default on a model by more than the level (Holm's correction over {len(leads(shown))} "
+            "comparisons; brackets: single 95 % intervals by Student's t):",
+            lost,
+        ),
     ]
     more = [line for title, lines in sections if lines for line in ("", title, "", *lines)]
     body = [required.markdown(), tables["e05_summary"].markdown(caption=True)]

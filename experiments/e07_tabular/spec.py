@@ -104,7 +104,8 @@ def drawn_at_random(data: DataSet) -> bool:
 def repetitions(data: DataSet, method: Method, profile: str) -> int:
     """All seeds where rows are drawn, or the random starts of a robust method decide what it finds; else one.
 
-    Folds of a cross-validation and starts of a mixture move little: one seed, where the rows are the same.
+    Folds of a cross-validation, rows that decide a power and starts of a mixture are random too, and get one seed
+    where the table is the same, to save time: what they move is not measured, and the captions say so.
     """
     n, p = data.axes["n"], data.axes["p"]
     if not planned(data, method):

@@ -8,17 +8,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments._figures import FONT, MUTED, draw_power_laws, legend
+from experiments._figures import FONT, MUTED, draw_power_laws
 from experiments._render import Figure, Rendering, Results, Table
 from experiments._spec import Method, methods
 from experiments._stats import estimate
-from experiments._tables import fixed, seconds, size_of
+from experiments._tables import fixed, seconds, significant, size_of
 
+from .gauge import MOST
 from .spec import largest
 
 RESAMPLES = 1000
 FEWEST = 3  # sizes of a slope, where there are so many
 SWEEPS = {"rows": ("n", 0), "columns": ("p", 1)}
+LARGER = f"the larger half of the sizes (the largest {FEWEST} at least, or all where there are fewer)"
 OURS = "fmahal"
 # ours and the peer that does the same or stands nearest
 PAIRS = (
@@ -48,7 +50,7 @@ class Curve(NamedTuple):
 
 
 class Law(NamedTuple):
-    """cost = factor * size ** exponent over the larger half of the sizes; ends of the exponent's interval."""
+    """cost = factor * size ** exponent over the larger sizes; ends of the exponent's interval."""
 
     exponent: float
     low: float
@@ -91,18 +93,18 @@ def _curves(frame: Any, axis: str, column: str) -> dict[str, Curve]:
 
 
 def law_of(curve: Curve) -> Law | None:
-    """Least squares on the logarithms of the larger half of the sizes; percentiles over resampled repetitions."""
+    """Least squares on logarithms of medians at the larger sizes; percentiles over resampled repetitions."""
     m = len(curve.sizes)
     kept = min(m, max(FEWEST, (m + 1) // 2))
     if kept < 2:
         return None
-    x, y = np.log(curve.sizes[-kept:]), np.log(curve.costs[:, -kept:])
+    x, y = np.log(curve.sizes[-kept:]), curve.costs[:, -kept:]
     rng = np.random.default_rng(0)
     draws = rng.integers(len(y), size=(RESAMPLES, len(y)))
-    means = np.vstack([y.mean(axis=0), y[draws].mean(axis=1)])
-    slopes = (means - means.mean(axis=1, keepdims=True)) @ (x - x.mean()) / np.sum((x - x.mean()) ** 2)
+    middles = np.log(np.vstack([np.median(y, axis=0), np.median(y[draws], axis=1)]))
+    slopes = (middles - middles.mean(axis=1, keepdims=True)) @ (x - x.mean()) / np.sum((x - x.mean()) ** 2)
     low, high = np.quantile(slopes[1:], (0.025, 0.975)) if len(y) > 1 else (np.nan, np.nan)
-    factor = float(np.exp(means[0].mean() - slopes[0] * x.mean()))
+    factor = float(np.exp(middles[0].mean() - slopes[0] * x.mean()))
     return Law(float(slopes[0]), float(low), float(high), factor, float(np.exp(x[0])))
 
 
@@ -133,8 +135,9 @@ def _exponents(
         ["method", "fit, rows", "score, rows", "fit, columns", "score, columns"],
         rows,
         f"Exponents of seconds: in the number of rows ({rows_at}) and in that of columns ({columns_at}); least squares "
-        f"of logarithms over the larger half of the sizes that a method is run at; {results.repetitions()} "
-        "repetitions, brackets: 95 % bootstrap intervals over them. As many rows are scored as are fitted. One thread.",
+        f"on logarithms of medians of {results.repetitions()} repetitions at {LARGER} that a method is run at, so that "
+        "methods that stop earlier are fitted to smaller sizes; brackets: 95 % bootstrap intervals over repetitions. "
+        "As many rows are scored as are fitted. One thread.",
     )
 
 
@@ -162,8 +165,9 @@ def _times(results: Results, curves: Any, labels: Mapping[str, str], out: Render
         ["method", *heads],
         rows,
         f"Seconds of a fit / of scoring as many rows: {_sizes(results, 'rows')}, then {_sizes(results, 'columns')}. "
-        f"Medians of {results.repetitions()} repetitions, each the shortest of a few calls, one thread. A dash: not "
-        "run, beyond what the method applies to or the largest size declared for it.",
+        f"Medians of {results.repetitions()} repetitions, each the shortest of a few calls (one call where that takes "
+        f"more than {MOST:g} s) after an untimed one, one thread. A dash: not run, beyond what the method applies to "
+        "or the largest size declared for it.",
     )
 
 
@@ -205,8 +209,8 @@ def _memory(results: Results, labels: Mapping[str, str], out: Rendering) -> None
         rows,
         f"Peak memory of a fit beyond what was resident before: {_sizes(results, 'rows')}, then "
         f"{_sizes(results, 'columns')}; medians of {results.repetitions()} repetitions. High-water mark of the "
-        "resident set, set back before the fit: unlike a count of Python's allocations it holds the work space of "
-        "BLAS, LAPACK and compiled code. Pages of 4 kB; below a megabyte chance decides.",
+        "resident set, set back before a fit that follows an untimed one: unlike a count of Python's allocations it "
+        "holds the work space of BLAS, LAPACK and compiled code. Pages of 4 kB; below a megabyte chance decides.",
     )
 
 
@@ -227,15 +231,18 @@ def _pairs(
     results: Results, curves: Any, labels: Mapping[str, str], known: Mapping[str, Method], out: Rendering
 ) -> None:
     rows: list[list[str]] = []
+    alone: list[str] = []
     for ours, peer in pairs_of(labels, known):
         if not peer:
-            rows.append([labels[ours], "none", *["-"] * 6])
+            alone.append(labels[ours])
             continue
         for task in ("fit", "score"):
             cells, ratios = [], []
             for sweep in SWEEPS:
                 found = curves[sweep, task]
                 here = _ratios(found[ours], found[peer]) if ours in found and peer in found else {}
+                if here and task == "fit":
+                    _same_sizes(sweep, {name: found[name] for name in (ours, peer)}, list(here), out)
                 ratios += [one.value for one in here.values()]
                 cells += [_ratio_text(here, end) for end in (0, -1)]
             if ratios:
@@ -246,7 +253,7 @@ def _pairs(
                     f"{task}: {labels[ours]} is faster than {labels[peer]} at {wins} of {len(ratios)} sizes; the "
                     f"peer takes {fixed(min(ratios), 2)} to {fixed(max(ratios), 2)} of our time."
                 )
-    rows.sort(key=lambda row: row[1] == "none")
+    rows += [[f"no peer here: {', '.join(alone[i : i + 4])}"] for i in range(0, len(alone), 4)]
     heads = ["rows: least", "rows: most", "columns: least", "columns: most", "ours faster"]
     out.tables["e09_peers"] = Table(
         ["ours", "peer", "task", *heads],
@@ -257,6 +264,20 @@ def _pairs(
         "distances, checked before timing. The robust ones differ in their searches and need not agree.",
         align="l l l r r r r r",
     )
+
+
+def _same_sizes(sweep: str, pair: Mapping[str, Curve], shared: list[float], out: Rendering) -> None:
+    """Exponents of two fits over the sizes that both are run at, where these are, and seconds at the largest one."""
+    key = ".".join([sweep, *pair])
+    for name, curve in pair.items():
+        where = np.isin(curve.sizes, shared)
+        same = Curve(curve.sizes[where], curve.costs[:, where])
+        law = law_of(same)
+        out.numbers[f"e09.same.seconds.{key}.{name}"] = rf"{significant(float(same.middle[-1]), 2)}\,s"
+        if law is not None:
+            out.numbers[f"e09.same.exponent.{key}.{name}"] = _law_text(law)
+            out.numbers[f"e09.same.first.{key}"] = f"{law.first:.0f}"
+    out.numbers[f"e09.same.last.{key}"] = f"{max(shared):.0f}"
 
 
 def _ratios(ours: Curve, peer: Curve) -> dict[float, Any]:
@@ -295,8 +316,8 @@ def _figure(
         partial(_draw, panels, labels),
         f"Seconds of a fit against rows ({_sizes(results, 'rows')}, left) and columns ({_sizes(results, 'columns')}, "
         f"right), ours above and peers below: medians of {results.repetitions()} repetitions, bars from the shortest "
-        "to the longest, one thread. Lines are fitted to the larger half of the sizes." + text,
-        size=(6.3, 6.4),
+        f"to the longest, one thread. Lines are fitted to {LARGER}." + text,
+        size=(6.3, 7.6),
     )
 
 
@@ -310,21 +331,21 @@ def _series(curve: Curve) -> dict[str, Any]:
 
 
 def _draw(panels: Mapping[tuple[str, bool], Any], labels: Mapping[str, str], figure: Any) -> None:
-    axes = figure.subplots(2, 2, sharey=True)
+    parts = figure.subfigures(2, 1)
+    rows = [part.subplots(1, len(SWEEPS), sharey=True) for part in parts]
     for (sweep, ours), series in panels.items():
-        ax = axes[0 if ours else 1][list(SWEEPS).index(sweep)]
+        ax = rows[0 if ours else 1][list(SWEEPS).index(sweep)]
         draw_power_laws(ax, series, labels=labels)
         ax.set_title("ours" if ours else "peers", color=MUTED)
-    for row in axes:  # one legend for both sweeps; exponents differ between them and stand in a table
-        entries: dict[str, Any] = {}
+    limits = np.array([row[0].get_ylim() for row in rows])
+    for part, row in zip(parts, rows, strict=True):
+        row[0].set(ylim=(limits.min(), limits.max()), ylabel="seconds of a fit")
+        for ax, (sweep, (axis, _)) in zip(row, SWEEPS.items(), strict=True):
+            ax.set_xlabel(f"{sweep} {axis}")
+        entries: dict[str, Any] = {}  # once for both sweeps, whose exponents stand in a table
         for ax in row:
             for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
                 entries.setdefault(label.rpartition("  (")[0] or label, handle)
-        legend(
-            row[1], place="upper left", bbox_to_anchor=(1.01, 1.0), fontsize=FONT - 1.5,
-            handles=list(entries.values()), labels=list(entries),
-        )  # fmt: skip
-    for ax, (sweep, (axis, _)) in zip(axes[1], SWEEPS.items(), strict=True):
-        ax.set_xlabel(f"{sweep} {axis}")
-    for ax in axes[:, 0]:
-        ax.set_ylabel("seconds of a fit")
+        part.legend(
+            list(entries.values()), list(entries), loc="outside lower center", ncols=3, fontsize=FONT - 1.5
+        )

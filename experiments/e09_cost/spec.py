@@ -32,6 +32,7 @@ SWEEPS = {
     "paper": Sweep((100, 300, 1000, 3000, 10000, 30000), 20, (10, 30, 100, 300, 1000, 3000), 500, 4),
 }
 NO_END = 10**9
+_WARM: set[tuple[str, tuple[int, ...]]] = set()  # methods and shapes that this process has fitted and scored
 # The largest sizes at which a method is run: rows in the sweep of rows, columns in that of columns. Declared, so that
 # no clock decides what is run: beyond them a fit takes more than some seconds. Methods that are not named come to the
 # end.
@@ -92,7 +93,10 @@ def repetitions(data: DataSet, method: Method, profile: str) -> int:
 
 
 def squared_distances(fitted: Any, X: np.ndarray) -> np.ndarray:
-    """Return squared distances by the estimator's own method; without one, by its precision and one product."""
+    """Return squared distances by the estimator's own method; without one, by its precision and one product.
+
+    No precision is computed here: estimators keep that of their fit.
+    """
     if hasattr(fitted, "mahalanobis"):
         return fitted.mahalanobis(X)
     centred = X - fitted.location_
@@ -107,6 +111,7 @@ def measure(drawn: Drawn, method: Method, seeds: Seeds) -> list[dict[str, Any]]:
         if seeds.repetition == 0:
             agree(drawn, method, seed)
         try:
+            warm_up(drawn, method, seed)
             memory, first, fitted = peak_bytes(lambda: method.make(seed).fit(drawn.rows))
             fit = seconds_of(lambda: method.make(seed).fit(drawn.rows), first)
             held, scored, _ = peak_bytes(lambda: squared_distances(fitted, drawn.new))
@@ -115,6 +120,17 @@ def measure(drawn: Drawn, method: Method, seeds: Seeds) -> list[dict[str, Any]]:
             text = f"{type(error).__name__}: {error}".splitlines()[0][:120]
             return [_record(task, None, None, text) for task in ("fit", "score")]
     return [_record("fit", fit, memory, None), _record("score", score, held, None)]
+
+
+def warm_up(drawn: Drawn, method: Method, seed: int) -> None:
+    """Fit and score once untimed at each size of a method, before it is first timed there.
+
+    Other sizes take other paths, as where columns outnumber rows, and the first call of a path loads or compiles it.
+    """
+    key = (method.name, drawn.rows.shape)
+    if key not in _WARM:
+        squared_distances(method.make(seed).fit(drawn.rows), drawn.new)
+        _WARM.add(key)
 
 
 def _record(task: str, seconds: float | None, memory: int | None, failed: str | None) -> dict[str, Any]:

@@ -36,11 +36,12 @@ class Robpy(BaseEstimator):
         mended = type(self.name, (base,), {"_validate_data": lambda one, rows: validate_data(one, rows)})
         fitted = (mended() if self.random_seed is None else mended(random_seed=self.random_seed)).fit(X)
         self.location_, self.covariance_ = np.asarray(fitted.location_), np.asarray(fitted.covariance_)
+        self.precision_ = np.linalg.inv(self.covariance_)  # in the fit, as others do
         return self
 
     def get_precision(self) -> np.ndarray:
         """Return the inverse of the covariance."""
-        return np.linalg.inv(self.covariance_)
+        return self.precision_
 
 
 def _register() -> None:

@@ -32,12 +32,14 @@ class Statsmodels(BaseEstimator):
         one = getattr(covariance, self.name)
         if self.name == "cov_tyler_regularized":  # a shape about a known centre: both are completed as usual
             self.location_ = np.median(X, axis=0)
-            self.covariance_ = one(X - self.location_).cov
-            d2 = np.einsum("ij,ij->i", (X - self.location_) @ self.get_precision(), X - self.location_)
-            self.covariance_ = self.covariance_ * (np.median(d2) / chi2.median(X.shape[1]))
+            shape = one(X - self.location_).cov
+            d2 = np.einsum("ij,ij->i", (X - self.location_) @ np.linalg.inv(shape), X - self.location_)
+            self.covariance_ = shape * (np.median(d2) / chi2.median(X.shape[1]))
+            self.precision_ = np.linalg.inv(self.covariance_)
             return self
         found = one(X) if self.name.startswith("cov_") else one(X).fit(*self._options())
         self.location_, self.covariance_ = np.asarray(found.mean), np.asarray(found.cov)
+        self.precision_ = np.linalg.inv(self.covariance_)  # in the fit, as others do
         return self
 
     def _options(self) -> list[None]:
@@ -47,7 +49,7 @@ class Statsmodels(BaseEstimator):
 
     def get_precision(self) -> np.ndarray:
         """Return the inverse of the covariance."""
-        return np.linalg.inv(self.covariance_)
+        return self.precision_
 
 
 def _register() -> None:

@@ -131,11 +131,13 @@ def _build(options: argparse.Namespace, settings: dict[str, Any], table: Table) 
 def _in_shell_words(options: argparse.Namespace, detector: Any, table: Table) -> None:
     """Say again, in words of the shell and names of the table, what was warned about the results."""
     from ..exceptions import AmbiguousFitWarning, CalibrationWarning, ExactFitWarning
+    from ..models._misfit import MISFIT
     from ..plotting._rows import judge
     from ..report import _fit
     from ..report._words import misfit_of
     from . import _nulls
 
+    misfit = misfit_of(judge(detector))
     said = {
         ExactFitWarning: lambda _: _fit.exact_fit_text(
             detector, coordinates(detector, table), table.row_labels, table.X
@@ -147,9 +149,11 @@ def _in_shell_words(options: argparse.Namespace, detector: Any, table: Table) ->
     for text, category in options.notes.deferred:
         if text.startswith(_nulls.ABOUT_NEW_ROWS):
             continue  # there are none here
+        if misfit is not None and text.startswith(MISFIT):
+            continue  # said below
         words = next((word for kind, word in said.items() if issubclass(category, kind)), lambda _: None)
         notes.setdefault(speech(table)(words(text) or text), category)
-    for text in (misfit_of(judge(detector)), _nulls.too_few_note(detector)):
+    for text in (misfit, _nulls.too_few_note(detector)):
         if text is not None:
             notes[speech(table)(text)] = CalibrationWarning
     options.notes.deferred[:] = notes.items()

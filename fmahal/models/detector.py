@@ -13,10 +13,12 @@ from .._typing import ArrayLike, FloatArray
 from ..nulls import BaseNull, check_null, resolve_null
 from ..scatter import resolve
 from . import _steps
+from ._misfit import warn_of_misfit
 from ._streaming import StreamingMixin
+from ._verdicts import VerdictMixin
 
 
-class MahalanobisDetector(StreamingMixin, OutlierMixin, BaseEstimator):
+class MahalanobisDetector(VerdictMixin, StreamingMixin, OutlierMixin, BaseEstimator):
     r"""Calibrated outlier detection by squared Mahalanobis distances.
 
     .. math:: d^2(x) = (x - m)^\top \Sigma^{-1} (x - m), \qquad \text{p-value} = 1 - F_0(d^2)
@@ -91,7 +93,8 @@ class MahalanobisDetector(StreamingMixin, OutlierMixin, BaseEstimator):
     Warns
     -----
     CalibrationWarning
-        When ``null="auto"`` finds only an approximation.
+        When ``null="auto"`` finds only an approximation. When more than a fifth of the training rows are flagged by a
+        law of normal rows, most of them just beyond the cut-off: moderate outliers, or rows that are not normal.
     ExactFitWarning, AmbiguousFitWarning
         From robust estimators: most rows lie on a hyperplane (``estimator_.exact_fit_``), two fits compete, or a fifth
         of the rows or more are left out as a separate cluster (``estimator_.alternative_``).
@@ -103,7 +106,8 @@ class MahalanobisDetector(StreamingMixin, OutlierMixin, BaseEstimator):
 
     Rank-deficient training rows are judged inside the subspace that they span. Rows off that subspace cannot
     occur under the fitted law: their p-value is 0, their label -1, their score minus infinity, while
-    `mahalanobis` and `contributions` stay finite and describe the part inside the subspace.
+    `mahalanobis` and `contributions` stay finite and describe the part inside the subspace. All of them tie: how far
+    off they are, ``estimator_.residual(X)`` of a scatter tells, in units that squared distances do not share.
 
     An estimator with `partial_fit`, such as ``EmpiricalCovariance(forgetting=0.99)``, gives the detector one too.
 
@@ -181,6 +185,7 @@ class MahalanobisDetector(StreamingMixin, OutlierMixin, BaseEstimator):
         pvalues = np.asarray(null.train_dist_.sf(d2), dtype=np.float64)
         if subspace is not None and not getattr(null, "ranked_", False):
             pvalues[subspace.off_subspace(Z.table, scatter.location_)] = 0.0
+        warn_of_misfit(null, scatter, d2, pvalues, self._level(null, len(d2)))
         names = _steps.coordinate_names(space, scatter, Z.table.shape[1])
         new_subspace = subspace
         if hasattr(null, "scorer_"):  # new rows are measured by it, perhaps in coordinates of its own
@@ -202,12 +207,6 @@ class MahalanobisDetector(StreamingMixin, OutlierMixin, BaseEstimator):
         """Let a null of pooled distances say when they are too few for the level."""
         if hasattr(null, "check_level"):
             null.check_level(self._level(null, n))
-
-    def _level(self, null: Any, n: int) -> float:
-        if hasattr(null, "level_"):
-            return float(null.level_)
-        together = self.simultaneous and not getattr(null, "familywise_", False)
-        return _steps.row_level(self.alpha, n if together else None)
 
     def _coordinates(self, X: Any) -> tuple[Any, _steps.Coordinates]:
         """Return the scatter for new rows and the rows in its coordinates."""
@@ -395,42 +394,3 @@ class MahalanobisDetector(StreamingMixin, OutlierMixin, BaseEstimator):
                 f"{type(scatter).__name__} has none. Use method='shapley'."
             )
         return scatter.sequential_contributions(Z.given)
-
-    @property
-    def level_(self) -> float:
-        """Level at which one row is judged: `alpha`, or 1 - (1 - alpha)^(1/n) with ``simultaneous=True``."""
-        check_is_fitted(self, "null_")
-        return self._level(self.null_, self.n_samples_)
-
-    @property
-    def labels_(self) -> NDArray[np.int64]:
-        """Labels of the training rows by their own law: -1 where ``pvalues_ <= level_``, else 1; or by its rule."""
-        level = self.level_
-        if hasattr(self.null_, "flags"):
-            flags = self.null_.flags(self.pvalues_, level, simultaneous=self.simultaneous)
-            return np.where(flags, np.int64(-1), np.int64(1))
-        return _steps.labels(self.pvalues_, level)
-
-    @property
-    def cutoff_(self) -> float:
-        """Squared distance above which a new row is called outlying, ``null_.new_dist_.isf(level_)``."""
-        level = self.level_
-        return float(self.null_.new_dist_.isf(level))
-
-    @property
-    def cutoff_se_(self) -> float | None:
-        """Standard error of `cutoff_`, in units of squared distance; None for laws without resampling."""
-        level = self.level_
-        return float(self.null_.cutoff_se(level)) if hasattr(self.null_, "cutoff_se") else None
-
-    @property
-    def train_cutoff_(self) -> Any:
-        """Squared distance above which a training row is called outlying, ``null_.train_dist_.isf(level_)``."""
-        level = self.level_
-        cutoff = np.asarray(self.null_.train_dist_.isf(level))
-        return float(cutoff) if cutoff.ndim == 0 else cutoff
-
-    @property
-    def offset_(self) -> float:
-        """``-cutoff_``: ``decision_function`` is ``score_samples`` minus this."""
-        return -self.cutoff_

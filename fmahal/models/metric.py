@@ -83,6 +83,11 @@ class MahalanobisMetric(BaseEstimator):
     n and m elements of q coordinates, and O((n + m) q + n m) memory, where it would else form n m differences of
     curves. scikit-fda itself is never imported here.
 
+    References
+    ----------
+    .. [1] Mahalanobis, P. C. (1936). On the generalised distance in statistics. Proceedings of the National
+       Institute of Sciences of India 2, 49-55. Reprint: :doi:`10.1007/s13171-019-00164-5`
+
     Examples
     --------
     >>> import numpy as np

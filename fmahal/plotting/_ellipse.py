@@ -143,7 +143,8 @@ class ToleranceEllipseDisplay:
         Notes
         -----
         The detector's ellipse uses the detector's cutoff when there are two features, else the chi-square
-        quantile with 2 degrees of freedom, since the null law at hand is that of all features together.
+        quantile with 2 degrees of freedom, since the null law at hand is that of all features together. O(n p rank)
+        time for the distances, and the fit of an unfitted `reference` to two columns.
         """
         _style.require_matplotlib(f"{cls.__name__}.from_estimator")
         rows = judge(detector, X, alpha)

@@ -181,7 +181,7 @@ def two_verdicts(scatter: Any) -> Verdicts | None:
         return None
     from scipy.stats import chi2
 
-    from ..scatter.mcd import FAR
+    from ..scatter._mcd_alternative import FAR
 
     cutoff = chi2.ppf(getattr(scatter, "reweight", None) or 0.975, scatter.rank_)
     own, others = ~np.asarray(scatter.weights_, dtype=bool), ~(np.asarray(other.d2) < cutoff)

@@ -204,10 +204,30 @@ class PrimalMoments(Moments):
     def from_spectrum(self, values: FloatArray, rest: float) -> tuple[Whitener, FloatArray]:
         """Whitener with the leading eigenvalues replaced by `values` and all others by `rest`, and its matrix."""
         vectors = self._eigen[1]
+        if rest == 0 and values.size < self.p:
+            return self._singular(values, vectors[:, : values.size])
         full = np.concatenate([values, np.full(self.p - values.size, rest)])
         matrix = (vectors * full) @ vectors.T
         matrix = 0.5 * (matrix + matrix.T)
         return self._factorise(matrix), matrix
+
+    def _singular(self, values: FloatArray, vectors: FloatArray) -> tuple[Whitener, FloatArray]:
+        """Whitener on the span of `vectors`, and its matrix.
+
+        The rank is that of the eigenvalues kept. It cannot be judged again by the matrix made of them: columns that
+        do not vary, or not beside the largest one, have its rounding there, which in units of their own looks like
+        variance.
+        """
+        vectors = np.where(self.constant[:, None], 0.0, vectors)
+        matrix = (vectors * values) @ vectors.T
+        matrix = 0.5 * (matrix + matrix.T)
+        sample = self._eigen[0]
+        unit = np.full(self.p, np.sqrt(sample[0]) or 1.0)  # one for all, so that the vectors stay orthonormal
+        scale = column_scale(np.where(self.constant, 0.0, unit), self.location, self.constant)
+        # A training row may carry all of what was cut, and its rounding.
+        lost = sample[values.size :].sum() / unit[0] ** 2
+        noise = 4.0 * self.n * max(float(lost), self.p * EPS)
+        return _spectral(values / unit[0] ** 2, vectors, scale=scale, noise=noise), matrix
 
 
 class DualMoments(Moments):

@@ -1,7 +1,8 @@
-"""What a sketched scatter asks of the scatter inside."""
+"""What a sketched or a partly whitened scatter asks of the scatter inside."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,23 +17,33 @@ from ._sketch_costs import SketchCosts
 from .fixed import FixedScatter
 
 
-def check_scatter(scatter: Any) -> None:
-    """Raise a TypeError for what `Sketched` cannot hold: pipelines, sketches, classes, no scatters."""
+def check_scatter(scatter: Any, taker: str, place: str, refused: Mapping[str, str]) -> None:
+    """Raise a TypeError for what a scatter around another one cannot hold: pipelines, classes, no scatters, some kinds.
+
+    Parameters
+    ----------
+    scatter : object
+        What was given.
+    taker : str
+        The class that wants a scatter.
+    place : str
+        How to write it behind a space, instead of around the pipeline.
+    refused : mapping of str to str
+        Kinds that it cannot hold, and what to say of each.
+    """
+    name = type(scatter).__name__
     if isinstance(scatter, type):
         raise TypeError(f"scatter must be an object, not a class: pass {scatter.__name__}().")
     if isinstance(scatter, Pipeline) or hasattr(scatter, "as_pipeline"):
         raise TypeError(
-            f"Sketched takes a scatter, got {type(scatter).__name__}, which makes coordinates first. Put the sketch "
-            "inside, behind the space: make_pipeline(space, Sketched(scatter))."
+            f"{taker} takes a scatter, got {name}, which makes coordinates first. Put it behind the space: {place}."
         )
-    if getattr(scatter, "scatter_kind", None) == "sketched":
-        raise TypeError(
-            "Sketched takes a scatter that is no sketch already: a map of a map adds its error and saves nothing. "
-            "Ask for fewer n_components of the inner one."
-        )
+    kind = getattr(scatter, "scatter_kind", None)
+    if kind in refused:
+        raise TypeError(f"{taker} takes a plain scatter, got {name}: {refused[kind]}")
     if not (hasattr(scatter, "get_precision") and hasattr(scatter, "fit")):
         raise TypeError(
-            "Sketched takes a scatter, with fit(), location_ and get_precision(), such as EmpiricalCovariance() or any "
+            f"{taker} takes a scatter, with fit(), location_ and get_precision(), such as EmpiricalCovariance() or any "
             f"covariance estimator of scikit-learn; got {scatter!r}."
         )
 

@@ -23,7 +23,7 @@ class LassoRows(NamedTuple):
     ----------
     alphas : ndarray of shape (n_alphas,)
     coef : list of csr_array of shape (p, p)
-        Strictly lower triangle of coefficients phi_jk, one array an alpha; `unit_lower` makes T of it.
+        Strictly lower triangle of coefficients phi_jk, one array an alpha; T = I - coef.
     var : ndarray of shape (n_alphas, p)
         Mean squared training residual RSS_j / n, correct to about 1e-16 of the mean square of variable j.
     kkt : ndarray of shape (n_alphas, p)
@@ -60,11 +60,6 @@ class CholeskyFactor(NamedTuple):
     kkt: np.ndarray
     n_iter: np.ndarray
     converged: bool
-
-
-def unit_lower(coef: sparse.csr_array) -> sparse.csr_array:
-    """Return T = I - coef from a strict lower triangle of coefficients. O(nnz)."""
-    return sparse.csr_array(sparse.eye_array(coef.shape[0], format="csr") - coef)
 
 
 def lasso_rows(
@@ -118,12 +113,12 @@ def lasso_rows(
     Examples
     --------
     >>> import numpy as np
-    >>> from fmahal.scatter._sparse_rows import lasso_rows, unit_lower
+    >>> from fmahal.scatter._sparse_rows import lasso_rows
     >>> Z = np.random.default_rng(0).standard_normal((200, 4))
     >>> Z[:, 1] = 0.8 * Z[:, 0] + 0.6 * Z[:, 1]
     >>> rows = lasso_rows(Z, [0.2])
-    >>> bool(rows.converged.all()), unit_lower(rows.coef[0]).nnz
-    (True, 5)
+    >>> bool(rows.converged.all()), rows.coef[0].nnz
+    (True, 1)
     """
     alphas = np.asarray(alphas, dtype=float)
     if alphas.ndim != 1 or alphas.size == 0 or not (np.isfinite(alphas).all() and (alphas >= 0).all()):

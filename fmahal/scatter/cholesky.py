@@ -140,7 +140,7 @@ class ModifiedCholesky(BaseScatter):
     .. [2] Huang, Liu, Pourahmadi and Liu (2006), Biometrika 93, 85-98. :doi:`10.1093/biomet/93.1.85`
     .. [3] Bickel and Levina (2008), Annals of Statistics 36, 199-227. :doi:`10.1214/009053607000000758`
     .. [4] Levina, Rothman and Zhu (2008), Annals of Applied Statistics 2, 245-263. :doi:`10.1214/07-AOAS139`
-    .. [5] Yu and Bien (2017), Journal of Machine Learning Research 18(100), 1-60.
+    .. [5] Yu and Bien (2017), Journal of Machine Learning Research 18(42), 1-60.
     .. [6] Khare, Oh, Rahman and Rajaratnam (2019), Machine Learning 108, 2061-2086. :doi:`10.1007/s10994-019-05810-5`
     .. [7] Dai, Pan and Liang (2022), Communications in Statistics: Case Studies, Data Analysis and Applications.
        :doi:`10.1080/23737484.2022.2107961`

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any
 
@@ -15,58 +14,15 @@ from .._random import as_generator
 from .._registry import scatters
 from .._typing import ArrayLike, FloatArray, RandomState
 from ..exceptions import AmbiguousFitWarning, ExactFitWarning
-from ._mcd_cluster import SEPARATE, cluster_message, separate_cluster
+from ._mcd_alternative import alternative_message, alternative_to, exact_fit_message
 from ._mcd_factors import consistency_factor
-from ._mcd_fit import (
-    Estimate,
-    ExactFit,
-    Moments,
-    Options,
-    cutoff,
-    estimate,
-    from_subset,
-    moments,
-    scaled,
-    weighting,
-)
+from ._mcd_fit import Estimate, ExactFit, Moments, Options, estimate, moments, scaled, weighting
 from ._mcd_large import LARGE_ROWS, estimate_large
-from ._mcd_search import check_enumerable, standardised
+from ._mcd_search import check_enumerable
 from .base import BaseScatter
 
 METHODS = ("auto", "fast", "deterministic", "exact")
 CORRECTIONS = ("pison", "simulated", "asymptotic", None)
-DISAGREE = 0.1  # share of rows with another verdict from which two solutions are worth a warning
-FAR = 4.0  # cutoffs beyond which one solution has to put a row that the other accepts
-
-
-@dataclass(frozen=True)
-class Alternative:
-    """Another solution: the deterministic one, where that of least determinant disagrees, or one with a cluster.
-
-    Attributes
-    ----------
-    location, covariance : ndarray
-        Reweighted estimate, as `location_` and `covariance_`.
-    objective : float
-        Log-determinant of its subset, not below `objective_`.
-    raw_support : ndarray of shape (n_samples,), bool
-        Its h rows; with a cluster all rows of `support_` and of the cluster.
-    d2 : ndarray of shape (n_samples,)
-        Squared distances from it.
-    share : float
-        Share of the rows that one solution accepts and the other puts beyond four times its cutoff; with a cluster the
-        share of its rows.
-    cluster : ndarray of shape (n_samples,), bool, or None
-        The rows of a separate cluster that the fit leaves out and this solution counts in.
-    """
-
-    location: FloatArray
-    covariance: FloatArray
-    objective: float
-    raw_support: np.ndarray
-    d2: FloatArray
-    share: float
-    cluster: np.ndarray | None = None
 
 
 def _applies(n: int, p: int) -> str | None:
@@ -271,8 +227,8 @@ class MinCovDet(BaseScatter):
             large = n > LARGE_ROWS and p > 1 and h < n
             found = estimate_large(rows, h, options, rng, in_memory) if large else in_memory()
         self._keep(found, n, h, rows.dtype)
-        self.alternative_ = self._alternative(rows, found, options)
-        self._report(n)
+        self.alternative_ = alternative_to(rows, found, h, options)
+        self._report()
         return self
 
     # ---------------------------------------------------------------- parameters
@@ -340,72 +296,14 @@ class MinCovDet(BaseScatter):
         self._check_fitted("dist_")
         return self.d2_
 
-    def _alternative(self, X: FloatArray, found: Estimate, options: Options) -> Alternative | None:
-        if found.other is None or np.array_equal(found.other, found.raw_support):
-            return self._with_cluster(X, found, options)
-        rows = np.asarray(X, dtype=np.float64)
-        Zt, _, scale = standardised(rows, self.n_support_, options.known)
-        shift = 2.0 * float(np.log(scale).sum())
-        other = from_subset(rows, Zt, found.other, "deterministic", options, shift)
-        bound = FAR * cutoff(rows.shape[1], options.reweight or 0.975)
-        far = np.maximum(other.d2, found.d2) > bound
-        share = float(np.mean(far & (other.weights != found.weights)))
-        if share < DISAGREE:
-            return self._with_cluster(X, found, options)
-        return Alternative(other.location, other.covariance, other.objective, found.other, other.d2, share)
-
-    def _with_cluster(self, X: FloatArray, found: Estimate, options: Options) -> Alternative | None:
-        """Return the estimate that counts a separate cluster in, when the fit leaves one out."""
-        if found.exact is not None or len(X) > LARGE_ROWS or np.mean(found.support) > 1.0 - SEPARATE:
-            return None
-        rows = np.asarray(X, dtype=np.float64)
-        cluster = separate_cluster(found.whitener.whiten(rows - found.location), found.support)
-        if cluster is None:
-            return None
-        support = found.support | cluster
-        Zt, _, scale = standardised(rows, self.n_support_, options.known)
-        other = from_subset(rows, Zt, support, "cluster", options, 2.0 * float(np.log(scale).sum()))
-        share = float(np.mean(cluster))
-        return Alternative(
-            other.location, other.covariance, other.objective, support, other.d2, share, cluster
-        )
-
-    def _report(self, n: int) -> None:
+    def _report(self) -> None:
         """Warn at the line that called `fit`."""
         if self.exact_fit_ is not None:
-            plane = self.exact_fit_
-            held = int(plane.rows.sum())
-            names = self._names()
-            terms = [
-                f"{value:+.4g} {names[j] if names is not None else f'x{j}'}"
-                for j, value in enumerate(plane.normal)
-                if abs(value) > 1e-8
-            ]
-            shown = " ".join(terms[:6]) + (" ..." if len(terms) > 6 else "")
-            where = (
-                f"lie on the hyperplane {shown} = {plane.offset:.6g}" if self.rank_ else "are the same point"
-            )
-            warnings.warn(
-                f"{held} of {n} rows {where}: their determinant is zero. Usual causes are constant, duplicated or "
-                "coded columns, sums of columns, and repeated rows. Distances are measured inside "
-                f"({self.rank_} dimensions); rows off it have a residual and weight 0. Drop such a column if it "
-                "carries no information. If the training rows are known to be clean, support_fraction=0.9 leaves fewer "
-                "of them off a hyperplane.",
-                ExactFitWarning,
-                stacklevel=3,
-            )
-        if self.alternative_ is not None and self.alternative_.cluster is not None:
-            message = cluster_message(self.support_, self.alternative_.share)
+            message = exact_fit_message(self.exact_fit_, self.rank_, self._names())
+            warnings.warn(message, ExactFitWarning, stacklevel=3)
+        if self.alternative_ is not None:
+            message = alternative_message(self.alternative_, self.support_, self.objective_)
             warnings.warn(message, AmbiguousFitWarning, stacklevel=3)
-        elif self.alternative_ is not None:
-            warnings.warn(
-                f"Two solutions disagree on {100 * self.alternative_.share:.0f} % of the rows: the subset of least "
-                f"determinant (objective {self.objective_:.6g}) and the deterministic one "
-                f"({self.alternative_.objective:.6g}, in alternative_). A tight cluster of rows is the usual cause: "
-                "the least determinant may hold all of it. Look at both sets of distances.",
-                AmbiguousFitWarning,
-                stacklevel=3,
-            )
 
     # ---------------------------------------------------------------- scikit-learn's steps
 

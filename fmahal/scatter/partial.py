@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.pipeline import Pipeline
 
 from .._random import as_generator
 from .._structures.base import row_blocks
@@ -18,11 +17,15 @@ from ..whitener import Whitener
 from ._facts import facts
 from ._moments import constant_columns
 from ._partial_spectrum import Spectrum, distinct_rows, log_densities, spectrum_of
-from ._sketch_parts import is_regularized, is_robust, whitener_of
+from ._sketch_parts import check_scatter, is_regularized, is_robust, whitener_of
 from .base import BaseScatter
 from .empirical import EmpiricalCovariance
 
 _POWERS = tuple(k / 10 for k in range(11))
+_REFUSED = {
+    "sketched": "sketch it afterwards, Sketched(PartialWhitening(scatter)).",
+    "partial": "two powers are one, their product, so set one power.",
+}
 _FORWARDED = ("support_", "exact_fit_")  # of robust scatters: laws ask which rows count
 
 
@@ -132,7 +135,9 @@ class PartialWhitening(BaseScatter):
 
     *Law.* Distances of normal rows are not chi-square unless the power is 1: ``null="auto"`` resamples, with the power
     that was found held fixed; `NormalTheoryNull` warns that it is none of its laws. Only for normal rows in large
-    number are the weights of `null_weights_` the law.
+    number are the weights of `null_weights_` the law. Of a robust scatter that shrinks (`MRCD`) the law inherits what
+    holds of it at power 1, too: for correlated columns and p near n or above it flags fewer rows than asked for, since
+    the law that rows would have to be drawn from cannot be estimated from so few.
 
     *Cost.* The fit costs that of the scatter, O(p r^2) for the spectrum, and for "auto" O(m^2 r) for each candidate,
     with m at most `max_samples`; n rows are measured in O(n p r). No p x p array is formed where the scatter has none.
@@ -233,7 +238,9 @@ class PartialWhitening(BaseScatter):
             The fitted estimator.
         """
         scatter = self._inner()
-        _check_scatter(scatter)
+        check_scatter(
+            scatter, "PartialWhitening", "make_pipeline(space, PartialWhitening(scatter))", _REFUSED
+        )
         powers = self._candidates()
         rows = self._training_rows(X)
         units = _units(rows) if _minds_units(scatter) else None
@@ -316,27 +323,6 @@ class PartialWhitening(BaseScatter):
     def _pinned_params(self) -> dict[str, Any]:
         """Return the parameters of a refit whose distances are to be compared with those of this fit."""
         return {"power": self.power_, "powers": None}
-
-
-def _check_scatter(scatter: Any) -> None:
-    name = type(scatter).__name__
-    if isinstance(scatter, type):
-        raise TypeError(f"scatter must be an object, not a class: pass {scatter.__name__}().")
-    if isinstance(scatter, Pipeline) or hasattr(scatter, "as_pipeline"):
-        raise TypeError(
-            f"PartialWhitening takes a scatter, got {name}, which makes coordinates first. Put it behind the space: "
-            "make_pipeline(space, PartialWhitening(scatter))."
-        )
-    if getattr(scatter, "scatter_kind", None) in ("sketched", "partial"):
-        raise TypeError(
-            f"PartialWhitening takes a plain scatter, got {name}. Sketch it afterwards, "
-            "Sketched(PartialWhitening(scatter)), and set one power."
-        )
-    if not (hasattr(scatter, "get_precision") and hasattr(scatter, "fit")):
-        raise TypeError(
-            "PartialWhitening takes a scatter, with fit(), location_ and get_precision(), such as "
-            f"EmpiricalCovariance() or any covariance estimator of scikit-learn; got {scatter!r}."
-        )
 
 
 def _minds_units(scatter: Any) -> bool:

@@ -151,7 +151,8 @@ class QIS(BaseScatter):
     For p > n everything comes from the n x n Gram matrix: O(n^2 p + n^3) time and two more arrays of the size of
     `X`; no p x p array. For p <= n, O(n p^2 + p^3) time and O(p^2) memory. Not equivariant under a change of unit
     of single columns: give columns comparable units first. Eigenvalues below ``max(n, p) * eps`` times the
-    largest count as zero; see the source of `qis_eigenvalues` for what they then mean.
+    largest count as zero; see the source of `qis_eigenvalues` for what they then mean. Where the rank is less than p,
+    `residual` is in units of the root of the largest sample eigenvalue, and for constant columns of their own size.
 
     References
     ----------

@@ -62,10 +62,11 @@ class RobustSpectralFilter(BaseScatter):
         Mean of the kept rows.
     filter_ : SpectralFilter
         The filter, fitted to the kept rows.
-    eigenvalues_, components_, n_components_, filter_values_, residual_weight_, alpha_, null_weights_, \
-explained_variance_ratio_, total_variance_
+    eigenvalues_, components_, n_components_, explained_variance_ratio_, total_variance_
         Those of `filter_`: they describe the covariance of the kept rows, of divisor n_support_ - 1, without a
         consistency factor.
+    filter_values_, residual_weight_, alpha_, null_weights_
+        Those of `filter_` too.
     raw_support_ : ndarray of shape (n_samples_,), bool
         The best subset, h rows.
     support_ : ndarray of shape (n_samples_,), bool

@@ -38,6 +38,10 @@ from ._sketch_parts import (
 from ._sketch_rows import SketchedRows
 from .base import BaseScatter
 
+_REFUSED = {
+    "sketched": "it has to be no sketch already. A map of a map adds its error and saves nothing: ask for fewer "
+    "n_components of the inner one."
+}
 _EPS = 0.25  # a k of about two hundred for one row
 
 
@@ -235,7 +239,7 @@ class Sketched(ExactParts, SketchedRows, BaseScatter):
         self : Sketched
             The fitted estimator.
         """
-        check_scatter(self.scatter)
+        check_scatter(self.scatter, "Sketched", "make_pipeline(space, Sketched(scatter))", _REFUSED)
         k, seed = self._wanted(), as_seed(self.random_state)
         rows = self._training_rows(X, min_samples=1)
         self._check_below(k, rows.shape[1], "n_features")  # before the cost of a fit

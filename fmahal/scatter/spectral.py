@@ -174,8 +174,8 @@ class SpectralFilter(SpectralRows):
     .. [3] Ghiglietti, A., Ieva, F. and Paganoni, A. M. (2017). Statistical inference for stochastic processes:
        two-sample hypothesis tests. Journal of Statistical Planning and Inference 180, 49-68.
        :doi:`10.1016/j.jspi.2016.08.004`
-    .. [4] Shao, Z., Cass, T. and Lyons, T. (2020). Dimensionless anomaly detection on multivariate streams with
-       variance norm and path signature. :doi:`10.48550/arXiv.2006.03487`
+    .. [4] Shao, Z., Chan, R. S.-Y., Cochrane, T., Foster, P. and Lyons, T. (2020). Dimensionless anomaly detection on
+       multivariate streams with variance norm and path signature. :doi:`10.48550/arXiv.2006.03487`
 
     Examples
     --------

@@ -65,6 +65,13 @@ class L2Space(CurveSpace):
     feature_names_in_ : ndarray of str objects
         Column names, where the curves came as a data frame with names.
 
+    Raises
+    ------
+    ValueError
+        For NaN, infinity or text among the values (the message names curve and point), a grid that does not increase,
+        weights that are not positive, irregular curves without `basis`, and curves of another kind or grid
+        than those of the fit.
+
     See Also
     --------
     SobolevSpace : Counts curves and their derivatives.

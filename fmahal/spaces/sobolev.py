@@ -67,6 +67,13 @@ class SobolevSpace(CurveSpace):
     feature_names_in_ : ndarray of str objects
         Column names, where the curves came as a data frame with names.
 
+    Raises
+    ------
+    ValueError
+        For NaN, infinity or text among the values (the message names curve and point), a grid that does not increase,
+        weights that are not positive, an `order` or `length_scale` out of its range, and curves of another kind or
+        grid than those of the fit.
+
     See Also
     --------
     L2Space : Counts the curves alone, or one derivative alone.

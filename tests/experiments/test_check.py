@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from experiments import _check, _spec, _typed  # noqa: E402
 from experiments._check import check_all  # noqa: E402
 from experiments._render import render_all  # noqa: E402
 from experiments._run import run  # noqa: E402
+from experiments._store import library  # noqa: E402
 from experiments._typed import typed_numbers  # noqa: E402
 
 _spec.load([Path(__file__).with_name("toy_page.py")])
@@ -36,6 +38,22 @@ def template(tmp_path_factory):
 def place(template, tmp_path):
     """Return a root with results in it, rendered."""
     return Path(shutil.copytree(template, tmp_path / "root"))
+
+
+DRAWINGS = ("paper/figures/toypage_means_drawn.pdf", "docs/pictures/toypage_means_drawn.svg")
+_DRAWN = {}
+
+
+@pytest.fixture(autouse=True)
+def drawn_once(monkeypatch):
+    """Draw the same numbers once in all tests: a drawing takes longer than the rest of a check."""
+    draw = _check.drawings_of
+
+    def known(made):
+        key = repr((sorted(made.numbers.items()), sorted(made.figures)))
+        return _DRAWN[key] if key in _DRAWN else _DRAWN.setdefault(key, draw(made))
+
+    monkeypatch.setattr(_check, "drawings_of", known)
 
 
 def check(place, **options):
@@ -73,11 +91,17 @@ def test_what_was_just_rendered_is_right(place, capsys):
         ("docs/toy.md", "| toy-two |", "| toy-2 |", "block toypage of docs/toy.md is stale or edited"),
         ("docs/toy.md", "<!-- toypage: end -->", "", "has no marks"),
         ("data/toy.json", "{}", "[]", "data/toy.json is stale"),
+        ("results/toypage.json", '"processor": "', '"processor": "fast ', "was edited, or written anew"),
+        ("paper/generated.json", "toy-one should be toy-two.", "All is well.", "has other failures"),
+        ("paper/generated.json", "toy-two is", "toy-2 is", "has other findings"),
+        ("paper/generated.json", '"numbers": "', '"numbers": "0', "has other numbers"),
+        ("paper/generated.json", '"toypage": "', '"toypage": "0', "has other blocks"),
+        ("paper/generated.json", '"data/toy.json": "', '"data/toy.json": "0', "has other data/toy.json"),
         (
-            "results/toypage.json",
-            '"parquet_sha256": "',
-            '"parquet_sha256": "0',
-            "is not the file that its manifest",
+            "paper/generated.json",
+            '"data/toy.json": "',
+            '"paper/tables/by_hand.tex": "", "data/toy.json": "',
+            "page.py does not make paper/tables/by_hand.tex",
         ),
     ],
 )
@@ -88,6 +112,96 @@ def test_what_was_edited_is_found(place, path, old, new, words):
     assert words in faults[0]
 
 
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        (r"\fmdefine{hand.worst}{5.3}", "hand.worst belong to no rendered experiment"),
+        (r"\expandafter\gdef\csname fm@val@toypage.level\endcsname{9.9}", "has lines that"),
+        (r"\fmdefine{toypage.level}{5.0\,\%}", "has lines that"),
+    ],
+)
+def test_lines_of_others_in_the_numbers_are_found(place, line, words):
+    with (place / "paper/numbers.tex").open("a") as stream:
+        stream.write(line + "\n")
+    faults = check(place)
+    assert any(words in one for one in faults), faults
+    assert all("numbers.tex" in one for one in faults)
+
+
+def test_numbers_of_experiments_that_were_not_asked_for_are_those_rendered(place):
+    record = json.loads((place / "paper/generated.json").read_text())
+    assert list(_check._unowned_numbers(place, record, set())) == []
+    edit(place / "paper/numbers.tex", r"{5.0\,\%}", r"{4.0\,\%}")
+    (fault,) = _check._unowned_numbers(place, record, set())
+    assert "are not those that were rendered" in fault
+
+
+def test_what_the_page_makes_no_more_is_found(place, monkeypatch):
+    page = sys.modules[TOY.measure.__module__]
+    whole = page.render
+
+    def less(results):
+        made = whole(results)
+        made.tables, made.blocks = {}, {}
+        return made
+
+    monkeypatch.setattr(page, "render", less)
+    faults = check(place)
+    assert any("does not make paper/tables/toypage_means.tex any more" in one for one in faults)
+    assert any("has other blocks" in one for one in faults)
+    assert len(faults) == 2
+    render_all(["toypage"], results=place / "results", into=place)
+    (fault,) = check(place)
+    assert "no page.py fills the block toypage" in fault
+
+
+def test_a_manifest_of_another_profile_is_found(place):
+    edit(place / "results/toypage.json", '"profile": "paper"', '"profile": "smoke"')
+    assert any("holds the profile 'smoke'" in one for one in check(place))
+
+
+def test_the_manifest_and_its_parquet_belong_together(place):
+    edit(place / "results/toypage.json", '"parquet_sha256": "', '"parquet_sha256": "0')
+    assert any("is not the file that its manifest" in one for one in check(place))
+
+
+def test_another_library_is_noted_and_sessions_may_differ(place, capsys):
+    file = place / "results/toypage.json"
+    facts = json.loads(file.read_text())
+    (session,) = facts["sessions"]
+    session |= {"library": library()}  # sources may change while the tests run
+    older, newer = (json.loads(json.dumps(session)) for _ in range(2))
+    older |= {"library": "0ther", "processor": "another", "commit": "0"}
+    newer["versions"]["numpy"] = "0.1"
+    facts["sessions"] = [session, older, newer]
+    file.write_text(json.dumps(facts))
+    render_all(["toypage"], results=place / "results", into=place)
+    capsys.readouterr()
+    _check._today.cache_clear()
+    assert check(place) == []
+    told = capsys.readouterr().out
+    assert f"fmahal's sources 0ther (now {session['library']})" in told
+    assert f"numpy 0.1 (now {session['versions']['numpy']})" in told
+    assert "scipy" not in told
+    assert "results may be out of date" in told
+    facts["sessions"] = [session]
+    file.write_text(json.dumps(facts))
+    assert list(_check.notes(TOY, file.with_suffix(".parquet"))) == []
+
+
+def test_cells_of_methods_that_are_not_installed_here_are_no_fault(place, capsys, monkeypatch):
+    monkeypatch.delitem(_spec._METHODS, "toy-two")
+    assert check(place) == []
+    assert "cells of toy-two cannot be compared" in capsys.readouterr().out
+
+
+def test_cells_that_are_planned_no_more_are_found(place, monkeypatch):
+    planned = TOY.cells("paper")
+    monkeypatch.setattr(type(TOY), "cells", lambda self, profile: planned[:-1])
+    (fault,) = check(place)
+    assert "1 stored cells are not planned any more" in fault
+
+
 def test_what_is_missing_or_strange_is_found(place):
     (place / "paper/figures/toypage_means_drawn.pdf").unlink()
     (place / "paper/tables/by_hand.tex").write_text("1")
@@ -95,6 +209,41 @@ def test_what_is_missing_or_strange_is_found(place):
     assert any("toypage_means_drawn.pdf is missing" in one for one in faults)
     assert any("paper/tables/by_hand.tex comes from no rendering" in one for one in faults)
     assert len(faults) == 2
+    (place / "docs/pictures/old.svg").write_text("<svg/>")
+    (place / "paper/img").mkdir()
+    (place / "paper/img/hand.pdf").write_bytes(b"1")
+    faults = check(place)
+    assert any("docs/pictures/old.svg comes from no rendering" in one for one in faults)
+    assert any("paper/img/hand.pdf is of a kind that is not checked" in one for one in faults)
+    assert len(faults) == 4
+
+
+def test_every_file_of_the_paper_is_read(place):
+    paper = place / "paper"
+    (paper / "build").mkdir()
+    (paper / "build" / "built.tex").write_text("53 rows")
+    (paper / "extra.tex").write_text("takes 53 rows")
+    (paper / "own.sty").write_text("\\newcommand{\\worst}{5.3}")
+    (paper / "main.aux").write_text("53")
+    faults = check(place)
+    assert any("extra.tex:1: a number typed by hand" in one for one in faults)
+    assert any("own.sty:1: a number typed by hand" in one for one in faults)
+    assert len(faults) == 2, faults
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r"\includegraphics{img/h.pdf}",
+        r"\fmdefine{toypage.own}{few}",
+        r"\csname fm@val@toypage.level\endcsname",
+    ],
+)
+def test_what_no_results_made_cannot_be_brought_in(place, text):
+    (place / "paper" / "own.tex").write_text(text)
+    (fault,) = check(place)
+    assert "own.tex:1" in fault
+    assert "brings in" in fault
 
 
 def test_changed_sources_are_found_unless_data_alone_is_asked_for(place, monkeypatch):
@@ -121,13 +270,12 @@ def test_other_results_are_found(place):
         assert words in faults
 
 
-def test_another_matplotlib_may_draw_other_bytes(place, monkeypatch):
-    monkeypatch.setattr(
-        _check, "drawings_of", lambda made: {"paper/figures/toypage_means_drawn.pdf": b"other"}
-    )
+def test_another_matplotlib_may_draw_other_bytes(place, monkeypatch, capsys):
+    monkeypatch.setattr(_check, "drawings_of", lambda made: dict.fromkeys(DRAWINGS, b"other"))
     assert any("drawn otherwise now" in one for one in check(place))
     monkeypatch.setattr(_check, "drawing_versions", lambda: {"matplotlib": "0"})
     assert check(place) == []
+    assert "figures are compared with their digests alone" in capsys.readouterr().out
 
 
 def test_nothing_rendered_and_no_results(tmp_path, place):
@@ -158,7 +306,7 @@ def test_the_paper_may_use_known_names_alone(place, capsys):
     "text",
     [
         r"\val{e01.auto.worst} by \citet{boudt2020}, see Section~\ref{sec:e01} and \eqref{eq:1}.",
-        r"$\chi^2_p$ with $2\sqrt{p/n}$ and $n \ge 1000$; \(x_1\), \[ \tfrac12 x^2 \]",
+        r"$\chi^2_p$ with $2\sqrt{p/n}$ and $n \ge 12p$; \(x_1\), \[ \tfrac12 x^2 \]",
         "\\begin{equation}\\label{eq:2}\n d^2 = x_1^2 + 3\n\\end{equation}",
         "\\begin{align*} a_1 &= 2 \\\\[2pt] b &= 3 \\end{align*}",
         r"\vspace{3mm}\includegraphics[width=0.5\linewidth]{e01_a.pdf} \hspace*{1.5em} \\[4pt] next",
@@ -169,6 +317,14 @@ def test_the_paper_may_use_known_names_alone(place, capsys):
         r"\documentclass[11pt]{article}\usepackage[a4paper,margin=2cm]{geometry}\begin{document}text\end{document}",
         r"\href{https://example.org/10.1000/5}{the page} \url{https://x.org/1}",
         r"a 2-dimensional space, the $L^2$ norm",
+        r"$O(n^2p+p^3)$, $\chi^2_k$, $\tfrac14\sum_{j=1}^{p}2^j$, $x_{1}2$, $\frac{1}{4}3$, $0$ or $1$",
+        r"$\mathcal{O}(2^{-1/2})$, $1-\alpha$",
+        "\\[ x = y_1 + 2. \\] and $\\kern2pt x\\mkern-3mu y$",
+        r"\val{e01.share}\,\% of the rows, \val{e01.more} percent, at a level of five percent",
+        r"\citep[Theorem~3.2, p.~117]{boudt2020}; three kinds, two rows, a tenth",
+        r"\newcommand{\norm}[1]{\lVert #1\rVert}\renewcommand{\topfraction}{0.9}",
+        r"\begin{tabular}{@{\hspace{2pt}}p{2cm}*{3}{r}@{}} a \end{tabular} \kern 3pt",
+        r"\lstinline|f(x, k=10)| \texttt{x86\_64}",
     ],
 )
 def test_what_may_stand(text):
@@ -191,16 +347,45 @@ def test_what_may_stand(text):
         (r"\begin{tabular}{lr} mcd & 5.3 \\ \end{tabular}", [1]),
         (r"\href{https://x.org}{53 pages}", [1]),
         (r"100\% of \val{e01.n}", [1]),
-        (r"a line \\ 12 of them \% 13", [1, 1]),
+        (r"a line \\ 12 of them \% 13", [1, 1, 1]),
         (r"\caption{All 14 sets}\label{fig:3}", [1]),
+        (r"about $53$\,\% of the rows", [1, 1]),
+        ("a\n\\begin{align}\n x &= 1 \\\\\n y &= 53\n\\end{align}", [4]),
     ],
 )
 def test_what_is_found(text, lines):
     assert [line for line, _ in typed_numbers(text)] == lines
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "flags 53 in the paper", "takes 5.3 in all cases", "a speed of 12~in", "factor 3 sp", r"5.3\bigskip",
+        r"\item[53 rows] x", r"\texttt{53 of p}", r"\code{of p, 53}", r"\verb|53|", r"\lstinline{53}", r"\url{53}",
+        "\\begin{verbatim}\n53 rows\n\\end{verbatim}",
+        r"\IfFileExists{main.tex}{53 rows}{}", r"\IfFileExists{main.tex}{}{53 rows}",
+        r"\newcommand{\worst}{5.3}\begin{document}\worst", r"\def\worst{53}", r"\newcommand{\few}[1][53]{#1}",
+        r"\citep[53 rows]{boudt2020}", r"\begin{tabular}{l@{53}r} a & b \end{tabular}",
+        r"\begin{tabular}{lr}{53} \end{tabular}", r"\begin{list}{53}{} \item x \end{list}", r"\setcounter{page}{53}",
+        "Table~5.3 says", "the e53", "e06 shows", "½ of", "x²", "5d on end", r"few \% of", r"few \textpercent",
+        "fifty-three percent", "three times as fast", "two and a half times", "seven points", "tenfold",
+        "five point three\nper cent", "a loss of five percent", "a gain of five points",
+        r"$5{.}3$ points", r"$5.$ of", r"$5{,}3$ of", r"$1\,200$ rows", r"$5 3$", r"$\mathrm{5}\mathrm{3}$", r"$5^{}3$",
+        r"$53$ data sets", r"$7$ data sets", r"$53/1000$", r"$3/4$ of", r"$\approx 7$ sets", r"\(7\) sets",
+        r"$7\times$ faster", r"$2p = 5$ percent", r"$3\times10^4$ rows", r"$10^5$ rows", r"$n = 1000$",
+        r"$x\text{ of 7 rows}$", r"$x < 5\%$", r"$x = 12in$ and 3 in",
+    ],
+)  # fmt: skip
+def test_what_used_to_slip_through_is_found(text):
+    assert typed_numbers(text) != []
+
+
+def _lists():
+    return (*_typed.ALLOWED, *_typed.ALLOWED_MATH, *_typed.LAYOUT, *_typed.PLACES, *_check.FORBIDDEN)
+
+
 def test_each_literal_that_is_allowed_has_a_reason():
-    assert all(pattern and len(reason) > 5 for pattern, reason in (*_typed.ALLOWED, *_typed.ALLOWED_MATH))
+    assert all(pattern and len(reason) > 5 for pattern, reason in _lists())
 
 
 def test_the_record_is_readable_by_people(place):
@@ -208,6 +393,7 @@ def test_the_record_is_readable_by_people(place):
     assert set(record) == {"drawn with", "experiments"}
     assert set(record["experiments"]["toypage"]) == {
         "results",
+        "manifest",
         "files",
         "blocks",
         "numbers",

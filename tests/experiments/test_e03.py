@@ -13,7 +13,7 @@ pytest.importorskip("pyarrow")
 _spec = pytest.importorskip("experiments._spec", reason="the experiments are not next to the tests")
 from experiments._render import Results  # noqa: E402
 from experiments._run import run  # noqa: E402
-from experiments.e03_robustness import EXPERIMENT, page, spec  # noqa: E402
+from experiments.e03_robustness import EXPERIMENT, page, spec, standing  # noqa: E402
 
 METHODS = {one.name: one for one in _spec.methods("robustness")}
 PEERS = {one.name: one for one in METHODS.values() if one.package != "fmahal"}
@@ -155,30 +155,75 @@ def rows(method, found, location, distance=5.0, kind="point", share=0.2, **more)
         "auroc": 0.5,
         "false": 0,
     }
-    return {**axes, "method": method, "repetition": 0, "outliers": 10, "fit_seconds": 0.1, "warned": 0, "failed": None,
+    return {**axes, "method": method, "repetition": 0, "outliers": 10, "warned": 0, "failed": None,
             **record, **more}  # fmt: skip
 
 
 def test_the_worst_arrangement_counts_and_failures_are_the_worst():
     near = rows("mcd", 0, 2.0, distance=1.25)  # does not count for detection
     frame = pd.DataFrame([near, rows("mcd", 8, 0.5), rows("mcd", 10, 1.5, kind="cluster")])
-    found = page.worst(frame).loc[50, 3, "mcd", 0.2]
+    found = standing.worst(frame).loc[50, 3, "mcd", 0.2]
     assert (found["location"], found["found"], found["failed"]) == (2.0, 0.8, 0.0)
     broken = pd.concat(
         [frame, pd.DataFrame([rows("mcd", None, None, kind="radial", failed="ValueError: no")])]
     )
-    found = page.worst(broken).loc[50, 3, "mcd", 0.2]
+    found = standing.worst(broken).loc[50, 3, "mcd", 0.2]
     assert (found["location"], found["found"], found["failed"]) == (np.inf, 0.0, 0.25)
 
 
-def test_findings_say_who_is_ahead():
+def repeated(method, found, location):
+    """One row of each repetition."""
+    return [rows(method, f, x, repetition=r) for r, (f, x) in enumerate(zip(found, location, strict=True))]
+
+
+def test_findings_say_who_is_ahead_or_that_chance_may_decide():
     clean = [rows(m, 0, 0.1, 0.0, "none", 0.0, false=1, outliers=0) for m in ("mcd", "sklearn-mcd")]
-    frame = pd.DataFrame([*clean, rows("mcd", 4, 3.0), rows("sklearn-mcd", 9, 7.0)])
-    found = page.render(Results("e03", frame, {})).findings
-    assert any("maximum bias of location: MinCovDet 3.0" in one and "ours is ahead" in one for one in found)
-    assert any("distances of 5 and more: MinCovDet 40" in one and "the peer is ahead" in one for one in found)
+    ours = repeated("mcd", (4, 3, 4, 3), (3.0, 2.9, 3.1, 3.0))
+    far = repeated("sklearn-mcd", (9, 8, 9, 8), (7.0, 7.2, 6.8, 7.0))
+    found = page.render(Results("e03", pd.DataFrame([*clean, *ours, *far]), {})).findings
+    assert any(
+        "worst bias of location: MinCovDet 3.0 (best of 1 of ours)" in one and "ours is ahead" in one
+        for one in found
+    )
+    assert any(
+        "distances of 2.5 and more: MinCovDet 35" in one and "the peer is ahead" in one for one in found
+    )
     assert any("clean rows flagged" in one and "2.0" in one for one in found)
-    assert any("Of 1 fits of MinCovDet" in one and "0 said" in one for one in found)
+    assert any("Of 4 fits of MinCovDet" in one and "0 said" in one for one in found)
+    assert not any("fits in" in one for one in found)  # times are for e09
+    near = repeated("sklearn-mcd", (4, 4, 3, 3), (2.0, 4.0, 2.1, 4.1))
+    found = page.render(Results("e03", pd.DataFrame([*clean, *ours, *near]), {})).findings
+    assert sum("not told apart" in one for one in found) == 3
+
+
+def test_intervals_pair_the_methods_and_take_the_worst_arrangement():
+    rng = np.random.default_rng(0)
+    level = 10.0 * rng.random(5)  # the repetitions differ far more than the methods do
+    frame = pd.concat(
+        pd.DataFrame([rows(m, 5, x + gap, 9.0, kind=kind, repetition=r) for r, x in enumerate(shift * level)])
+        for m, gap in (("mcd", 0.0), ("sklearn-mcd", 0.25))
+        for kind, shift in (("point", 1.0), ("radial", 0.1))
+    )
+    ((_, one),) = standing.contests(frame, ["mcd", "sklearn-mcd"], ["location"], [0.2]).items()
+    assert (one.low, one.high) == pytest.approx((-0.25, -0.25))
+    assert one.verdict == "ours is ahead"
+    assert one.values == pytest.approx((np.median(level), np.median(level) + 0.25))
+    turned = standing.contests(
+        frame.assign(location=-frame["location"]), ["mcd", "sklearn-mcd"], ["location"], [0.2]
+    )
+    assert next(iter(turned.values())).verdict == "the peer is ahead"
+
+
+def test_an_estimate_that_fails_now_and_then_has_an_infinite_end():
+    often = repeated("sklearn-mcd", (5, 5, 5, 5), (1.0, 1.0, 1.0, 1.0))
+    often[0] |= {"location": None, "failed": "ValueError: no"}
+    ours = repeated("mcd", (5, 5, 5, 5), (1.0, 1.0, 1.0, 1.0))
+    frame = standing.arrangements(pd.DataFrame([*ours, *often]))
+    assert standing.difference(frame, "mcd", "sklearn-mcd", "location") == (-np.inf, 0.0)
+    once = frame[frame["repetition"] == 1]
+    assert np.isnan(standing.difference(once, "mcd", "sklearn-mcd", "location")).all()
+    ((_, one),) = standing.contests(once, ["mcd", "sklearn-mcd"], ["location"], [0.2]).items()
+    assert one.verdict == "not told apart"
 
 
 def test_the_page_of_a_run_has_every_method(stored):

@@ -204,6 +204,13 @@ def test_a_small_run_makes_all_tables_figures_and_blocks(small, panels):
         assert panels(made.figures[name])
 
 
+def test_a_sketch_that_is_not_fooled_is_a_failure(small):
+    frame = small.frame.copy()
+    frame.loc[frame["part"] == "adaptivity", "ratio"] = 0.5
+    made = page.render(_render.Results("e04", frame, small.facts))
+    assert any("one fixed sketch still reports 0.50 of the truth" in text for text in made.failures)
+
+
 def test_numbers_stand_in_generated_blocks_only():
     text = (_render.ROOT / page.PAGE).read_text(encoding="utf-8")
     prose = re.sub(r"<!-- (\w+): begin -->.*?<!-- \1: end -->", "", text, flags=re.S)

@@ -1,5 +1,6 @@
 """The study of costs: its gauge, its slopes, its agreement with peers, and what a small run says."""
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,8 @@ def test_a_slope_is_that_of_the_larger_sizes():
     assert law.low <= law.exponent <= law.high
     assert (law.exponent, law.factor, law.first) == pytest.approx((2.0, 1e-9, 300.0), rel=0.1)
     assert page.law_of(page.Curve(sizes[:1], costs[:, :1])) is None
+    costs[0, -1] *= 100.0  # one slow call of four
+    assert page.law_of(page.Curve(sizes, costs)).exponent == pytest.approx(2.0, rel=0.05)
     assert np.isnan(page.law_of(page.Curve(sizes, costs[:1])).low)
 
 
@@ -83,6 +86,25 @@ def test_a_declared_size_is_the_last():
     }  # fmt: skip
 
 
+def test_the_first_call_at_a_size_is_not_timed():
+    class SlowAtFirst:
+        calls = 0
+
+        def fit(self, X):
+            type(self).calls += 1
+            time.sleep(0.3 if type(self).calls == 1 else 0.0)
+            return self
+
+        def mahalanobis(self, X):
+            return X[:, 0] ** 2
+
+    one = Method("slow at first", lambda seed: SlowAtFirst())
+    fit, score = spec.measure(spec.draw(20, 3, SEEDS), one, SEEDS)
+    assert SlowAtFirst.calls > 2
+    assert fit["took"] < 0.1
+    assert score["failed"] is None
+
+
 def test_a_failure_is_a_record_and_is_shown(small):
     class Broken:
         def fit(self, X):
@@ -102,8 +124,12 @@ def test_a_small_run_shows_all_methods_and_who_is_faster(small, panels):
     labels = {one.label for one in methods("cost") if one.name in QUICK.split("|")}
     for stem in ("e09_exponents", "e09_times"):
         assert {row[0] for row in made.tables[stem].rows} == labels
-    pairs = [(row[0], row[1]) for row in made.tables["e09_peers"].rows]
+    *against, last = made.tables["e09_peers"].rows
+    pairs = [(row[0], row[1]) for row in against]
     assert ("EmpiricalCovariance", "cov, inv (NumPy), cdist (SciPy)") in pairs
-    assert ("OAS", "none") in pairs  # its peer was not run here
+    assert last == ["no peer here: OAS"]  # its peer was not run
     assert made.findings
+    both = "columns.ledoit-wolf.sklearn-ledoit-wolf"
+    assert made.numbers[f"e09.same.last.{both}"] == "80"
+    assert f"e09.same.exponent.{both}.sklearn-ledoit-wolf" in made.numbers
     assert panels(made.figures["e09_fit"])

@@ -1,6 +1,6 @@
 """Figures: the same bytes each time, looks that stay, helpers that draw what they are given and compute nothing."""
 
-from itertools import combinations, pairwise
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -131,34 +131,6 @@ def test_power_laws_show_points_lines_and_exponents():
     assert ax.get_legend_handles_labels()[1] == ["MCD  (2.00)", "ogk"]
 
 
-def test_labels_at_the_ends_do_not_touch():
-    ends = [
-        (3.0, y, name, name) for y, name in ((1.0, "mcd"), (1.01, "mrcd"), (1.02, "ogk"), (5.0, "empirical"))
-    ]
-
-    def draw(ax):
-        for _, y, name, _ in ends:
-            ax.plot([0, 3], [0, y], color=figures.colour(name))
-        figures.label_ends(ax, ends)
-
-    ax = drawn(draw)
-    boxes = sorted((text.get_window_extent() for text in ax.texts), key=lambda box: box.y0)
-    assert len(boxes) == 4
-    assert all(below.y0 + 0.8 * below.height < above.y0 for below, above in pairwise(boxes))
-    texts = sorted(ax.texts, key=lambda text: text.get_window_extent().y0)
-    assert [text.get_text() for text in texts] == ["mcd", "mrcd", "ogk", "empirical"]
-
-
-def test_places_move_no_more_than_they_have_to():
-    np.testing.assert_allclose(figures._apart(np.array([10.0, 50.0]), 10.0, 100.0), [10.0, 50.0])
-    np.testing.assert_allclose(
-        figures._apart(np.array([50.0, 50.0, 52.0]), 10.0, 100.0), [40.67, 50.67, 60.67], rtol=1e-3
-    )
-    crowded = figures._apart(np.array([99.0, 99.5, 100.0]), 10.0, 100.0)
-    assert crowded[-1] <= 100.0
-    assert np.diff(crowded) == pytest.approx([10.0, 10.0])
-
-
 def test_a_critical_difference_diagram_joins_the_runs_and_no_others():
     ax = drawn(figures.draw_critical_difference, RANKS, 1.3, size=(6.3, 2.0))
     bars = sorted(tuple(line.get_xdata()) for line in ax.lines if line.get_linewidth() > 2)
@@ -175,13 +147,6 @@ def test_a_critical_difference_diagram_joins_the_runs_and_no_others():
 
 def test_bars_far_apart_share_a_row():
     assert figures._rows_of_bars([(1.0, 2.0), (1.5, 3.0), (2.5, 4.0), (5.0, 6.0)], 0.1) == [0, 1, 0, 0]
-
-
-def test_grids_have_texts_with_minus_signs_and_bear_gaps():
-    values = np.array([[0.9, np.nan], [-0.2, 0.0]])
-    ax = drawn(figures.draw_grid, values, ["a", "b"], ["c", "d"], [["1", ""], ["-0.2", "0"]])
-    assert [text.get_text() for text in ax.texts] == ["1", "", "−0.2", "0"]
-    assert ax.texts[0].get_color() == "white"
 
 
 def test_a_figures_legend_names_each_series_once():

@@ -1,14 +1,15 @@
 """The harness of the experiments: nothing is lost, nothing is done twice, methods meet the same numbers."""
 
+import dataclasses
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -65,14 +66,13 @@ def test_a_second_run_measures_nothing_and_changes_no_byte(tmp_path, calls):
     assert len(calls()) == n
 
 
-def test_results_depend_neither_on_jobs_nor_on_the_backend(tmp_path):
+@pytest.mark.parametrize("backend", ["threading", pytest.param("loky", marks=pytest.mark.slow)])
+def test_results_depend_neither_on_jobs_nor_on_the_backend(tmp_path, backend):
     def values(name, **options):
         store = run(TOY_EXPERIMENT, "paper", folder=tmp_path / name, plugins=[TOY], **options)
         return {key: [row["value"] for row in rows] for key, rows in store.rows.items()}
 
-    alone = values("alone")
-    assert values("loky", jobs=2) == alone
-    assert values("threads", jobs=2, backend="threading") == alone
+    assert values("two", jobs=2, backend=backend) == values("alone")
 
 
 def test_only_and_again(tmp_path, calls):
@@ -89,11 +89,10 @@ def test_a_failing_cell_names_itself_and_keeps_the_others(tmp_path, monkeypatch,
     monkeypatch.setenv("FMAHAL_TOY_FAIL", "toy-trimmed 1")
     with pytest.raises(CellError, match="toy-trimmed on normal n=10, repetition 1 failed"):
         run(TOY_EXPERIMENT, "smoke", folder=tmp_path)
-    n = len(calls())
-    assert len(Store(TOY_EXPERIMENT, "smoke", tmp_path).load().rows) == n - 1 > 0
+    assert len(Store(TOY_EXPERIMENT, "smoke", tmp_path).load().rows) == 5  # a cell stops no other cell
     monkeypatch.delenv("FMAHAL_TOY_FAIL")
     run(TOY_EXPERIMENT, "smoke", folder=tmp_path)
-    assert len(calls()) == n + 6 - (n - 1)
+    assert len(calls()) == 7
 
 
 def _started(folder, calls, *more):
@@ -112,6 +111,28 @@ def _started(folder, calls, *more):
     return process
 
 
+def test_an_interrupted_run_keeps_its_cells_and_goes_on(tmp_path, calls, monkeypatch):
+    stored = []
+
+    def interrupted(cell, plugins=()):
+        stored.append(
+            len(Store(TOY_EXPERIMENT, "paper", tmp_path).load().rows)
+        )  # what a killed run would leave
+        if len(calls()) == 4:
+            raise KeyboardInterrupt
+        return work(cell, plugins)
+
+    command = ["run", "toy", "--profile", "paper", "--jobs", "1", "--results", str(tmp_path)]
+    with monkeypatch.context() as patch:
+        patch.setattr("experiments._run.work", interrupted)
+        assert main(command) == 130
+    assert stored == [0, 1, 2, 3, 4]
+    assert len(Store(TOY_EXPERIMENT, "paper", tmp_path).load().rows) == 4
+    assert main(command) == 0
+    assert len(calls()) == 9 == len(set(calls()))
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGINT])
 def test_a_stopped_run_goes_on_where_it_was(tmp_path, calls, sign):
@@ -130,6 +151,7 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path, calls, sign):
 def test_half_a_line_in_the_journal_is_no_result(tmp_path):
     cells = TOY_EXPERIMENT.cells("smoke")
     store = Store(TOY_EXPERIMENT, "smoke", tmp_path)
+    store.begin({"jobs": 1})
     for cell in cells[:2]:
         store.add(work(cell))
     store.journal.write_text(store.journal.read_text()[:-9])
@@ -139,17 +161,44 @@ def test_half_a_line_in_the_journal_is_no_result(tmp_path):
 
 
 def test_two_runs_of_one_experiment_do_not_meet(tmp_path):
-    store = Store(TOY_EXPERIMENT, "smoke", tmp_path)
-    other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    try:
-        store.lock.write_text(str(other.pid))
-        with pytest.raises(_spec.SpecError, match=f"Process {other.pid} is running toy already"):
-            run(TOY_EXPERIMENT, "smoke", folder=tmp_path)
-    finally:
-        other.kill()
-        other.wait()
-    run(TOY_EXPERIMENT, "smoke", folder=tmp_path)  # a lock that a killed run has left
-    assert not store.lock.exists()
+    refused = pytest.raises(_spec.SpecError, match="toy is being run already")
+    with Store(TOY_EXPERIMENT, "smoke", tmp_path).locked(), refused:
+        run(TOY_EXPERIMENT, "smoke", folder=tmp_path)
+    left = run(TOY_EXPERIMENT, "smoke", folder=tmp_path)  # the file of a run that is over does not matter
+    assert len(left.rows) == 6
+
+
+def test_profiles_do_not_replace_each_other(tmp_path):
+    run(TOY_EXPERIMENT, "paper", folder=tmp_path)
+    with pytest.raises(_spec.SpecError, match="holds the profile 'paper', and 'smoke' is asked for"):
+        run(TOY_EXPERIMENT, "smoke", folder=tmp_path)
+    assert len(Store(TOY_EXPERIMENT, "paper", tmp_path).load().rows) == 9
+
+
+def test_choosing_by_what_is_no_axis_is_an_error_and_forgets_nothing(tmp_path):
+    run(TOY_EXPERIMENT, "paper", folder=tmp_path)
+    for name in ("metric", "mehod"):  # a column of the records, and a slip
+        with pytest.raises(_spec.SpecError, match=f"toy has no axis {name}"):
+            run(TOY_EXPERIMENT, "paper", folder=tmp_path, only={name: "error"}, again=True)
+    assert len(Store(TOY_EXPERIMENT, "paper", tmp_path).load().rows) == 9
+
+
+def _moved(monkeypatch, tmp_path, text):
+    """Let another text be the source of the toy experiment."""
+    copy = tmp_path / "copy.py"
+    copy.write_text(text)
+    monkeypatch.setattr(_spec.inspect, "getfile", lambda function: str(copy))
+    monkeypatch.setattr(sys.modules[TOY_EXPERIMENT.measure.__module__], "__file__", str(copy))
+
+
+def test_results_of_other_sources_stay_until_they_are_measured_again(tmp_path, monkeypatch):
+    store = run(TOY_EXPERIMENT, "paper", folder=tmp_path)
+    before = set(store.rows)
+    _moved(monkeypatch, tmp_path, Path(TOY).read_text().replace("trim : len(rows) - trim", "trim:"))
+    some = run(TOY_EXPERIMENT, "paper", folder=tmp_path, only={"repetition": "0", "n": "5"})
+    assert len(some.rows) == 9
+    assert len(set(some.rows) - before) == 1
+    assert not set(run(TOY_EXPERIMENT, "paper", folder=tmp_path).rows) & before
 
 
 def test_keys_follow_what_decides_numbers_and_nothing_else(tmp_path, monkeypatch):
@@ -157,32 +206,130 @@ def test_keys_follow_what_decides_numbers_and_nothing_else(tmp_path, monkeypatch
         return [cell.key for cell in TOY_EXPERIMENT.cells("smoke")]
 
     source, before = Path(TOY).read_text(), keys()
-    module = sys.modules[TOY_EXPERIMENT.measure.__module__]
-    copy = tmp_path / "copy.py"
-    monkeypatch.setattr(_spec.inspect, "getfile", lambda function: str(copy))
-    monkeypatch.setattr(module, "__file__", str(copy))
     for text, same in (
         (source.replace('"""A small', '"""Another small').replace("# a line", "# one line"), True),
         (source.replace("\n\n\nclass", "\n\nclass").replace("    yield", "    \n    yield"), True),
+        (source.replace('kept.mean(), "first"', 'kept.mean(),\n        "first"'), True),
         (source.replace("trim : len(rows) - trim", "trim:"), False),
+        (source.replace('"a planted failure"', '"aplanted failure"'), False),
+        (
+            source.replace('    yield {"metric": "kept"', '    if trim:\n        yield {"metric": "kept"'),
+            False,
+        ),
     ):
         assert text != source
-        copy.write_text(text)
+        _moved(monkeypatch, tmp_path, text)
         assert (keys() == before) is same
 
 
-def test_another_parameter_of_a_method_is_another_key():
-    a = _spec.Method("a", lambda seed: np.random.RandomState)
-    one, other = (
-        _spec.Method("m", lambda seed, r=r: __import__("fmahal").ShrunkCovariance(ridge=r)) for r in (1, 2)
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("for i in x:\n    s = 1\n    s *= 2\n", "for i in x:\n    s = 1\ns *= 2\n"),
+        ('def f(): "d"; return 3\n', 'def f(): "d"; return 4\n'),
+        ('x = f"{a} b"\n', 'x = f"{a}  b"\n'),
+        ('x = "a # b"\n', 'x = "a # c"\n'),
+    ],
+)
+def test_sources_that_mean_other_things_differ(tmp_path, one, other):
+    file = tmp_path / "one.py"
+    meanings = []
+    for text in (one, other, "# a remark\n" + one):
+        file.write_text(text)
+        meanings.append(_spec._meaning(file))
+    assert meanings[0] != meanings[1]
+    assert meanings[0] == meanings[2]
+
+
+def test_the_source_of_a_method_and_of_a_data_set_counts(tmp_path):
+    text = (
+        "from functools import partial\nfrom experiments._spec import dataset, method\n"
+        "class Own:\n    def __init__(self, a):\n        self.a = 1\n"
+        "def draw(seeds):\n    return 1\n"
+        "def make(seed, a):\n    return Own(a)\n"
+        "METHOD = method('{0}', partial(make, a=1), roles=('none',))\n"
+        "DATA = dataset('{0}', draw, {{}})\n"
     )
+    prints = []
+    for name, other in (("first", text), ("second", text.replace("self.a = 1", "self.a = 2"))):
+        file = tmp_path / f"{name}.py"
+        file.write_text(other.format("renamed" + name))
+        _spec.load([file])
+        module = next(one for one in sys.modules.values() if getattr(one, "__file__", "") == str(file))
+        prints.append(
+            (module.METHOD.fingerprint().replace(name, ""), _spec._own(module.DATA.draw)[0].replace(name, ""))
+        )
+    assert prints[0][0] != prints[1][0]
+    assert prints[0][1] != prints[1][1]
+
+
+def test_what_is_compared_is_in_the_key(monkeypatch):
+    """Axes, version, further modules; parameters and options of the method; repetition."""
+
+    def keys(experiment=TOY_EXPERIMENT):
+        return {cell.key for cell in experiment.cells("smoke")}
+
+    before = keys()
+    assert len(before) == 6
+    other_axes = [
+        dataclasses.replace(data, axes={**data.axes, "law": "t"})
+        for data in TOY_EXPERIMENT.data_sets("smoke")
+    ]
+    for changed in (
+        dataclasses.replace(TOY_EXPERIMENT, version=2),
+        dataclasses.replace(TOY_EXPERIMENT, modules=("experiments._stats",)),
+        dataclasses.replace(TOY_EXPERIMENT, data_sets=lambda profile: other_axes),
+    ):
+        assert not keys(changed) & before
+    for options in ({"nulls": ("a",)}, {"nulls": ("b",)}):
+        one = dataclasses.replace(_spec._METHODS["toy-mean"], options=options)
+        monkeypatch.setitem(_spec._METHODS, "toy-mean", one)
+        now = keys()
+        assert len(now & before) == 3  # those of the other method
+        before = (before & now) | now
+
+
+def test_another_parameter_of_a_method_is_another_key():
+    import fmahal
+
+    one, other = (_spec.Method("m", lambda seed, r=r: fmahal.ShrunkCovariance(ridge=r)) for r in (1, 2))
     assert one.fingerprint() != other.fingerprint()
-    assert a.fingerprint() == a.fingerprint()
+    assert one.fingerprint() == one.fingerprint()
+
+
+def test_two_data_sets_of_one_name_are_an_error():
+    twice = TOY_EXPERIMENT.data_sets("smoke") * 2
+    with pytest.raises(_spec.SpecError, match="toy has several data sets called normal n=10"):
+        dataclasses.replace(TOY_EXPERIMENT, data_sets=lambda profile: twice).cells("smoke")
+
+
+def test_timed_cells_run_alone_here_after_a_warm_up_and_with_the_threads_declared(tmp_path, monkeypatch):
+    import threadpoolctl
+
+    seen = []
+
+    def measure(rows, one, seeds):
+        pools = {
+            pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"
+        }
+        seen.append((one.name, seeds.names[1], os.getpid(), pools))
+        yield {"value": 1.0}
+
+    measure.__module__ = TOY_EXPERIMENT.measure.__module__
+    timed = dataclasses.replace(TOY_EXPERIMENT, name="timed", measure=measure, timed=True, threads=1)
+    monkeypatch.setitem(_spec._PLUGGED, "timed", timed)
+    store = run(timed, "smoke", jobs=2, folder=tmp_path)
+    assert len(store.rows) == 6
+    assert {pid for _, _, pid, _ in seen} == {os.getpid()}
+    assert {frozenset(pools) for *_, pools in seen} == {frozenset({1})}
+    for name in ("toy-mean", "toy-trimmed"):
+        assert [data for one, data, *_ in seen if one == name] == ["warm-up", *["normal n=10"] * 3]
 
 
 def test_finishing_drops_what_is_not_planned_and_keeps_unknown_methods(tmp_path):
     store = run(TOY_EXPERIMENT, "smoke", folder=tmp_path)
     rows = next(iter(store.rows.values()))
+    store.begin({"jobs": 1})
     store.add([{**row, "key": "old", "repetition": 99} for row in rows])
     store.add([{**row, "key": "stranger", "method": "somebody's"} for row in rows])
     kept = run(TOY_EXPERIMENT, "smoke", folder=tmp_path).rows
@@ -198,7 +345,24 @@ def test_the_manifest_tells_with_what(tmp_path):
     assert facts["threads"] == 1
     assert facts["blas"]
     assert facts["cpus"] == os.cpu_count()
+    assert re.fullmatch(r"[0-9a-f]{40}\+?|unknown", facts["commit"])
+    assert re.fullmatch(r"[0-9a-f]{12}", facts["library"])
     assert [one["cells"] for one in facts["sessions"]] == [6]
+
+
+def test_every_session_is_in_the_manifest_with_its_own_machine(tmp_path, monkeypatch):
+    run(TOY_EXPERIMENT, "paper", folder=tmp_path, only={"n": "5"})
+    killed = Store(TOY_EXPERIMENT, "paper", tmp_path).load()
+    monkeypatch.setattr("platform.machine", lambda: "another")
+    killed.begin({"jobs": 1})
+    killed.add(work(next(cell for cell in TOY_EXPERIMENT.cells("paper") if cell.key not in killed.rows)))
+    monkeypatch.undo()  # and now it is killed: only the journal knows of it
+    facts = json.loads(run(TOY_EXPERIMENT, "paper", folder=tmp_path).manifest.read_text())
+    assert [one["cells"] for one in facts["sessions"]] == [3, 1, 5]
+    assert [one["machine"] == "another" for one in facts["sessions"]] == [False, True, False]
+    assert facts["wall_seconds"] == pytest.approx(
+        sum(one["wall_seconds"] for one in facts["sessions"]), abs=0.1
+    )
 
 
 def test_names_are_unique_and_the_error_says_where(tmp_path):
@@ -215,6 +379,13 @@ def test_the_command_line_refuses_by_name(capsys, tmp_path):
     assert "No experiment is called e99" in capsys.readouterr().err
     assert main(["run", "toy", "--with", TOY, "--only", "n"]) == 2
     assert "write KEY=VALUE" in capsys.readouterr().err
+    for more, message in (
+        (["--only", "n=77"], "No cell of toy, profile smoke"),
+        (["--jobs", "0"], "--jobs 0: at least one"),
+        (["--backend", "foo"], "--backend foo: joblib has none"),
+    ):
+        assert main(["run", "toy", "--with", TOY, "--results", str(tmp_path), *more]) == 2
+        assert message in capsys.readouterr().err
     assert main(["run", "toy", "--with", str(tmp_path / "none.py")]) == 2
     assert "none.py is not a Python file" in capsys.readouterr().err
 

@@ -89,7 +89,6 @@ def test_numbers_that_are_latex_already_pass():
         (_tables.significant(1.234e-9), r"$1.23\times10^{-9}$"),
         (_tables.percent(0.0531), "5.3\u00a0%"),
         (_tables.count(1234567), "1\u2009234\u2009567"),
-        (_tables.plus_minus(1.234, 0.041), "1.23 ± 0.04"),
         (_tables.interval(-1.2, 3.0, 1), "[-1.2, 3.0]"),
         (_tables.seconds(0.0123), "12.3\u00a0ms"),
         (_tables.seconds(3e-6), "3.00\u00a0µs"),
@@ -241,3 +240,16 @@ def test_latex_takes_the_generated_files(stored, root, capsys):
         capture_output=True, text=True, env={**os.environ, "SOURCE_DATE_EPOCH": "0"},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-2000:]
+
+
+def test_missing_cells_stand_in_every_caption(stored):
+    whole = _render.load_results(TOY, stored)
+    assert whole.facts["cells"] == whole.facts["planned"] > 1
+    part = _render.Results(TOY.name, whole.frame, {**whole.facts, "cells": 1})
+    complete, incomplete = (_render.rendering(TOY, one) for one in (whole, part))
+    assert incomplete.failures[0].startswith(f"INCOMPLETE: only 1 of {whole.facts['planned']} planned cells")
+    assert incomplete.failures[1:] == complete.failures
+    for kind in ("tables", "figures"):
+        assert getattr(incomplete, kind)
+        for stem, one in getattr(incomplete, kind).items():
+            assert one.caption == f"{incomplete.failures[0]} {getattr(complete, kind)[stem].caption}"

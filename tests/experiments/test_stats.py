@@ -18,9 +18,7 @@ from experiments._stats import (  # noqa: E402
     estimate,
     friedman,
     paired_difference,
-    power_law,
     undistinguished,
-    wilson,
 )
 
 # AUC of C4.5 without and with tuning of m, cf, both, on 14 data sets: table 6 of Demsar (2006), JMLR 7. Its ranks are
@@ -84,25 +82,6 @@ def test_paired_differences_lose_what_the_pairs_share():
     assert found[1:] == bootstrap_interval(a - b)
 
 
-@pytest.mark.parametrize(("k", "n"), [(0, 10), (3, 20), (500, 10_000), (10, 10)])
-@pytest.mark.parametrize("level", [0.9, 0.95])
-def test_wilson_is_scipys(k, n, level):
-    theirs = stats.binomtest(k, n).proportion_ci(level, method="wilson")
-    np.testing.assert_allclose(wilson(k, n, level), theirs, rtol=1e-10, atol=1e-15)
-
-
-def test_power_laws_are_found_with_their_interval():
-    x = np.geomspace(100, 10_000, 8)
-    exact = power_law(x, 3e-6 * x**2.5)
-    np.testing.assert_allclose(exact, (2.5, 3e-6, 2.5, 2.5), rtol=1e-9)
-    noisy = 2.0 * x**1.5 * np.exp(0.05 * np.random.default_rng(0).normal(size=8))
-    found = power_law(x, noisy)
-    slope, ends = np.polyfit(np.log(x), np.log(noisy), 1), (found.low, found.high)
-    assert found.exponent == pytest.approx(slope[0])
-    assert ends[0] < 1.5 < ends[1]
-    assert all(np.isnan(power_law(x[:2], noisy[:2])[2:]))
-
-
 # ------------------------------------------------------------------------------------------------- ranks
 
 
@@ -158,7 +137,6 @@ def test_groups_against_all_pairs():
     [
         (lambda: bootstrap_interval([1.0, np.nan]), "2 values, 1 of them missing"),
         (lambda: paired_difference([1.0, 2.0], [1.0]), "repetition"),
-        (lambda: wilson(3, 2), "3 of 2"),
         (lambda: friedman(DEMSAR[:, :2]), "paired_difference"),
         (lambda: average_ranks([[1.0, np.nan]]), "failed in some cell"),
         (lambda: critical_difference(1, 10), "1 methods"),

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import reference
 
+from fmahal._registry import scatters
 from fmahal.exceptions import OutsideSubspaceError, RankDeficientWarning
 from fmahal.scatter import OAS, QIS, EmpiricalCovariance, LedoitWolf, ShrunkCovariance
 from fmahal.scatter._degenerate import dependent_columns
@@ -220,3 +221,59 @@ def test_units_too_far_apart_are_blamed():
     X = draw(40, 4) * [1.0, 1e-9, 1.0, 1.0]
     fit_warned(X, r"span 3 of 4 .* differ by a factor of .e\+09: bring them to comparable units", QIS)
     assert EmpiricalCovariance().fit(X).rank_ == 4
+
+
+# ------------------------------------------------------------------ training rows and their own subspace
+
+
+CONSTANT, SUM = 6, 8
+
+
+def mixed_units(p):
+    """Return units that span sixteen decimal powers, in no order."""
+    return 10.0 ** np.random.default_rng(5).permutation(np.linspace(-8.0, 8.0, p))
+
+
+def dependent_table(n=80, units=1.0):
+    """Return rows with a constant column, `CONSTANT`, between others, a sum of two, `SUM`, and a repeated one."""
+    rng = np.random.default_rng(0)
+    X, a, b = rng.normal(size=(n, 5)), *rng.normal(size=(2, n))
+    table = np.column_stack([X, a, np.full(n, 3.0), b, a + b, X[:, 0]])
+    return table * (mixed_units(table.shape[1]) if units == "mixed" else units)
+
+
+@pytest.mark.parametrize("units", [*SCALES, "mixed"])
+@pytest.mark.parametrize("name", scatters.names())
+@pytest.mark.filterwarnings("ignore::fmahal.exceptions.FmahalWarning")
+def test_training_rows_lie_on_their_own_subspace(name, units):
+    X = dependent_table(units=units)
+    scatter = scatters[name].factory().fit(X)
+    assert np.isfinite(scatter.mahalanobis(X)).all()
+    # A semi-distance does not judge what it leaves out.
+    if getattr(scatter, "outside", None) == "ignore":
+        return
+    centred = X - scatter.location_
+    assert not scatter.whitener_.off_subspace(X, scatter.location_).any()
+    assert not scatter.whitener_.off_subspace(centred).any()
+    assert scatter.residual(X).max() < 1e-6
+
+
+@pytest.mark.parametrize("units", SCALES)
+@pytest.mark.parametrize("route", ["primal", "dual"])
+@pytest.mark.parametrize("level", [0.0, 3.0])
+def test_a_constant_column_changes_no_shrunk_eigenvalue_distance(route, level, units):
+    X = dependent_table(units=units)
+    X[:, CONSTANT] = level * units
+    scatter = fit_warned(X, "span 7 of 10 dimensions", QIS, _route=route)
+    rest = fit_warned(np.delete(X, CONSTANT, axis=1), "span 7 of 9 dimensions", QIS, _route=route)
+    assert scatter.rank_ == rest.rank_ == 7
+    assert scatter.residual(X).max() < 1e-6
+    assert not scatter.covariance_[CONSTANT].any()
+    assert not scatter.covariance_[:, CONSTANT].any()
+    assert not scatter.whitener_.off_subspace(X, scatter.location_).any()
+    moved = X[:2].copy()
+    moved[0, CONSTANT] += 1e-3 * units
+    np.testing.assert_array_equal(scatter.whitener_.off_subspace(moved, scatter.location_), [True, False])
+    moved = X[:2].copy()
+    moved[0, SUM] += 1e-3 * units  # no sum any more
+    np.testing.assert_array_equal(scatter.whitener_.off_subspace(moved, scatter.location_), [True, False])
