@@ -237,7 +237,7 @@ def findings(lines: list[Line], known: dict[str, str]) -> list[str]:
     lost = chosen(lines, null="split", rows="new", level=LEVELS[0])
     never = sum(line["references"] + 1 < 1 / LEVELS[0] for line in lost)
     return [
-        f"On normal rows the exact law keeps 5 % to within {say['exact.normal.worst']} points at every size with n > p; "
+        f"On normal rows with n > p the exact law keeps 5 % to within {say['exact.normal.worst']} points; "
         f"chi-square is off by {say['chi2.normal.mean']} in the mean and "
         f"{say['chi2.normal.worst']} at worst (scatters that are not robust).",
         f"On rows that are not normal the bootstrap errs by {say['bootstrap.other.mean']} points in the mean and "

@@ -17,6 +17,7 @@ from ..methods.curves import DEFAULT, LEVEL
 from .spec import MODELS, REAL, SMOOTH
 from .verdicts import (
     CHECKS,
+    FAMILY,
     WHY,
     Standing,
     beaten,
@@ -115,8 +116,8 @@ def _summary(found: list[Standing], frame: pd.DataFrame, shown: pd.DataFrame, la
         ],
         rows,
         caption=f"Outlying curves: {_sets(shown)}. Brackets: single 95 % bootstrap intervals over repetitions within "
-        "cells, not corrected for the number of detectors; differences are paired. Bold: the highest index of all that flag at most "
-        f"{percent(1.5 * LEVEL)} of the other curves. Seconds: median of a data set, while other cells ran beside it.",
+        "cells, not corrected for the number of detectors; differences are paired. Bold: the highest index of all that "
+        f"flag at most {percent(1.5 * LEVEL)} of the other curves. Seconds: median of a data set, others beside it.",
     )
 
 
@@ -167,12 +168,10 @@ def _beside(found: list[Standing], frame: pd.DataFrame, labels: Labels) -> Table
         own = smooth[smooth["method"] == one.method]
         texts = [_share(rate(own, name)) for name in ("tpr", "fpr")] if len(own) else ["-", "-"]
         years = real[real["method"] == one.method]
-        if len(years):
-            texts += [f"{int(years['hits'].iloc[0])} of {int(years['outliers'].iloc[0])}"]
-            texts += [str(int(years["false"].iloc[0]))]
-        else:
-            texts += ["-", "-"]
-        rows.append([labels[one.method], *texts])
+        told = [
+            f"{row.hits:.0f} of {row.outliers}, {row.false:.0f}".split(", ") for row in years.itertuples()
+        ]
+        rows.append([labels[one.method], *texts, *(told[0] if told else ["-", "-"])])
     shares = " and ".join(map(str, sorted(smooth["contamination"].unique())))
     return Table(
         ["detector", "waves found, %", "others flagged, %", "El Niño years found", "other years flagged"],
@@ -204,19 +203,13 @@ def _youden_figure(found: list[Standing], shown: pd.DataFrame, labels: Labels) -
         right.set_xlabel("other curves flagged, %")
         right.tick_params(axis="y", labelleft=False)
         right.grid(False, axis="x")
-        right.annotate(
-            "level",
-            (100 * LEVEL, 1.0),
-            xycoords=("data", "axes fraction"),
-            ha="center",
-            va="bottom",
-            color=MUTED,
-        )
+        where = {"xycoords": ("data", "axes fraction"), "ha": "center", "va": "bottom"}
+        right.annotate("level", (100 * LEVEL, 1.0), color=MUTED, **where)
 
     caption = (
         f"Share of outlying curves found less share of other curves flagged, and that share itself: {_sets(shown)}. "
-        "Bars: single 95 % bootstrap intervals over repetitions within cells. Our variants are judged at the dashed level, "
-        "the detectors of scikit-fda at their own defaults."
+        "Bars: single 95 % bootstrap intervals over repetitions within cells. Our variants are judged at the dashed "
+        "level, the detectors of scikit-fda at their own defaults."
     )
     return Figure(draw, caption, size=(6.3, 0.8 + 0.19 * len(found)), docs=True)
 
@@ -260,7 +253,10 @@ def _numbers(
         out[f"{name}.label"] = labels[one.method]
         out[f"{name}.youden"], out[f"{name}.ahead"] = _plain(one.youden), _plain(one.ahead)
         out[f"{name}.tpr"], out[f"{name}.fpr"] = percent(one.tpr.value), percent(one.fpr.value)
-        out[f"{name}.rank"] = fixed(mean_ranks[one.method], 1)
+        out[f"{name}.rank"], out[f"{name}.seconds"] = (
+            fixed(mean_ranks[one.method], 1),
+            significant(one.seconds, 1),
+        )
         own = shown[shown["method"] == one.method]
         for share, rows in own.groupby("contamination"):
             out[f"{name}.tpr.{share}"] = percent(rows["tpr"].mean(), 0)
@@ -293,24 +289,19 @@ def _places(found: list[Standing], shown: pd.DataFrame, labels: Labels) -> dict[
     peers = [one for one in found if one.method.startswith("skfda-")]
     if peers:
         out |= {"peer.label": labels[peers[0].method], "peer.ahead": _plain(peers[0].ahead)}
-        out |= {"peer.fpr": percent(peers[0].fpr.value), "peer.seconds": significant(peers[0].seconds, 2)}
-    out |= {"default.seconds": significant(one.seconds, 2) for one in found if one.method == DEFAULT}
-    lost = beaten(shown)
-    out["beaten"], out["compared"] = str(len(lost)), str(len(leads(shown)))
-    out["beaten.models"] = ", ".join(dict.fromkeys(one.model for one in lost)) or "none"
-    out["beaten.who"] = (
-        "; ".join(f"{labels[one.method]} on {one.model} by {_plain(one.gap)}" for one in lost) or "nobody"
-    )
+        out |= {"peer.fpr": percent(peers[0].fpr.value), "peer.seconds": significant(peers[0].seconds, 1)}
+    lost, every = beaten(shown), sorted(leads(shown), key=lambda one: -one.gap.value)
+    out["beaten"], out["compared"] = str(len(lost)), str(len(every))
+    who = [f"{labels[one.method]} on {one.model} by {_plain(one.gap)}" for one in [*lost, *every[:1]]]
+    out["beaten.who"] = "; ".join(who[: len(lost)]) or "none"
+    out["ahead.who"] = who[-1] if who else "-"
+    out["ahead.single"] = str(sum(one.p_value < FAMILY for one in every))
     missed = sorted(defeats(shown), key=lambda one: one.tpr.value)
     out["defeats"] = ", ".join(one.model for one in missed) or "none"
     if missed:
         one = missed[0]
-        out |= {
-            "worst.model": one.model,
-            "worst.tpr": percent(one.tpr.value, 0),
-            "worst.best": labels[one.best],
-            "worst.why": WHY[one.model],
-        }
+        out |= {"worst.model": one.model, "worst.tpr": percent(one.tpr.value, 0)}
+        out |= {"worst.best": labels[one.best], "worst.why": WHY[one.model]}
         out["worst.best.tpr"] = percent(one.best_tpr.value, 0)
     return out
 
@@ -331,10 +322,10 @@ def _findings(found: list[Standing], frame: pd.DataFrame, shown: pd.DataFrame, l
             f"{labels[one.method]}: {_plain(one.youden)}, {_plain(one.ahead)} from the default; flags "
             f"{percent(one.fpr.value)} of the other curves."
         )
-    for one in beaten(shown):
-        out.append(
-            f"On {one.model} {labels[one.method]} beats the default by {_plain(one.gap)} in the Youden index."
-        )
+    out += [
+        f"On {one.model} {labels[one.method]} beats the default by {_plain(one.gap)}."
+        for one in beaten(shown)
+    ]
     for one in defeats(shown):
         out.append(f"Of {one.model} outliers the default finds {_share(one.tpr)} %: {WHY[one.model]}.")
     rates = with_rates(frame)
@@ -364,11 +355,7 @@ def _details(title: str, table: Table) -> str:
 
 
 def _blocks(
-    results: Results,
-    tables: Mapping[str, Table],
-    shown: pd.DataFrame,
-    found: list[Standing],
-    labels: Labels,
+    results: Results, tables: Mapping[str, Table], shown: pd.DataFrame, found: list[Standing], labels: Labels
 ) -> dict[str, str]:
     held = [["no" if call(found, labels) else "yes", text] for text, call in CHECKS.items()]
     required = Table(["holds", "required"], held, caption="", align="l l")

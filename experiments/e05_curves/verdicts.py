@@ -146,7 +146,7 @@ def youden_failures(found: Iterable[Standing], name_of: dict[str, str]) -> list[
 
 CHECKS = {
     f"default: at most {100 * FACTOR * LEVEL:g} % of the clean curves flagged at {100 * LEVEL:g} %": level_failures,
-    "default: nobody who flags no more than that has a higher mean Youden index (single 95 % intervals)": youden_failures,
+    "default: nobody who flags no more has a higher mean Youden index (single 95 % intervals)": youden_failures,
 }
 
 

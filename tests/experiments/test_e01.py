@@ -21,7 +21,7 @@ ROWS = ("new", "train")
 
 def line(**changes):
     """One rate; 100 data sets of 500 rows, a twentieth of them flagged in each."""
-    out = {"scatter": "empirical", "robust": False, "law": "normal", "n": 100, "p": 2}
+    out = {"scatter": "empirical", "label": "any", "robust": False, "law": "normal", "n": 100, "p": 2}
     out |= {"null": "chi2", "rows": "new", "level": 0.05, "sets": 100, "lost": 0, "tested": 500}
     return {**out, "flagged": 2500, "squares": 62500, "references": 0, "milliseconds": 1, **changes}
 
@@ -329,6 +329,114 @@ def test_a_missed_outlier_fails():
     assert verdicts.check([found]) == []
     (failure,) = verdicts.check([{**found, "flagged": 1499}])
     assert "1 of 1500 missed" in failure
+
+
+def spread(share, se, sets=80, **changes):
+    """A line whose rate is `share`, of `sets` data sets between which it has the standard error `se`."""
+    wide = se * 500 * np.sqrt(sets - 1)
+    counts = 500 * share + wide * np.array([-1.0, 1.0]).repeat(sets // 2)
+    sums = {"sets": sets, "flagged": float(counts.sum()), "squares": float((counts**2).sum())}
+    return line(**sums, **changes)
+
+
+def test_bands_are_two_sided_and_those_of_students_t():
+    from scipy import stats
+
+    for sets, tests in ((6, 1), (80, 240)):
+        one = spread(0.05, 0.004, sets)
+        assert verdicts.standard_error(one) == pytest.approx(0.004)
+        low, high = verdicts.band(one, 0.05, tests)
+        want = 0.004 * stats.t(sets - 1).ppf(1 - 0.05 / tests / 2)
+        assert (0.05 - low, high - 0.05) == pytest.approx((want, want))
+
+
+@pytest.mark.parametrize(("null", "failures"), [("full", "conformal_failures"), ("normal", "exact_failures")])
+def test_many_rates_are_held_to_their_bands_at_once(null, failures):
+    call = getattr(verdicts, failures)
+    far = spread(0.05 + 3.2 * 0.004, 0.004, null=null, references=99)
+    assert len(call([far])) == 1
+    assert call([far] * 200) == []  # of so many, some are that far by chance
+
+
+def test_a_bootstrap_rate_fails_beyond_two_standard_errors():
+    edge = 0.05 * 1.3
+    near, far = (spread(edge + times * 0.004, 0.004, null="bootstrap") for times in (1.9, 2.1))
+    assert verdicts.bootstrap_failures([near]) == []
+    assert len(verdicts.bootstrap_doubts([near])) == len(verdicts.bootstrap_failures([far])) == 1
+
+
+def test_the_bands_of_split_rates_leave_out_no_more_than_they_may():
+    from scipy import stats
+
+    one = line(null="split", references=50, sets=1, tested=60)
+    law = stats.betabinom(60, 2, 49)
+    for tests in (1, 10):
+        low, high = (round(60 * end) for end in verdicts.split_band(one, tests))
+        for tail in (law.cdf(low - 1), law.sf(high)):
+            assert tail <= 0.025 / tests
+        assert law.cdf(low) > 0.025 / tests < law.sf(high - 1)
+    rng = np.random.default_rng(0)
+    sums = rng.binomial(60, rng.beta(2, 49, (4000, 8))).sum(axis=1) / 480
+    low, high = verdicts.split_band({**one, "sets": 8}, 1)
+    assert 0.01 < (sums > high).mean() < 0.035
+    assert (sums < low).mean() < 0.035
+
+
+def test_rates_that_aim_at_zero_are_counted():
+    lines = [line(null="split", references=m, level=level) for m in (15, 50) for level in verdicts.LEVELS]
+    zero, half = verdicts.conformal_resolution(lines)
+    low, high = verdicts.split_band(lines[-1], 4)
+    assert (zero, half) == (3, pytest.approx((high - low) / 2))
+
+
+def test_means_leave_out_sizes_with_hardly_more_rows_than_columns():
+    wide = {"scatter": "qis", "law": "t5", "n": 52, "p": 50}
+    pair = [line(null="bootstrap", **wide), line(null="chi2", **wide)]
+    assert verdicts.mean_errors(pair) == {}
+    assert len(verdicts.mean_errors([{**one, "n": 53} for one in pair])) == 1
+
+
+def test_chi_square_and_the_bootstrap_are_compared_on_the_same_designs():
+    place = {"law": "t5", "label": "any"}
+    lines = [
+        line(null="chi2", flagged=5000, squares=250000, **place),
+        line(null="bootstrap", flagged=3000, squares=90000, **place),
+        line(null="chi2", flagged=25000, squares=6250000, scatter="unpaired", **place),
+        line(null="weighted", flagged=25000, squares=6250000, law="normal", label="any", scatter="spectral"),
+    ]
+    made = page.numbers(lines)
+    assert (made["e01.paired"], made["e01.chi2.other.mean"], made["e01.bootstrap.other.mean"]) == (
+        "1",
+        "5.0",
+        "1.0",
+    )
+    assert made["e01.chi2.normal.mean"] == "-"
+
+
+def test_sentences_of_the_paper_are_held_against_the_rates():
+    flagged = {"flagged": 10000, "squares": 1000000}
+    good = [
+        line(null="auto", robust=True, law="t5", scatter="ogk", **flagged),
+        line(null="split", flagged=0, squares=0, references=10),
+        line(null="auto", scatter="spectral", p=50, **flagged),
+        line(null="auto", scatter="spectral", p=50, law="uniform", flagged=500, squares=2500),
+    ]
+    assert len(verdicts.facts_of_sentences(good)) == 3
+    assert verdicts.sentence_failures(good) == verdicts.sentence_failures([]) == []
+    bad = [{**one, "flagged": 2500, "squares": 62500} for one in good]
+    assert len(verdicts.sentence_failures(bad)) == 3
+
+
+def test_bars_of_the_figure_are_two_standard_errors(monkeypatch):
+    seen = []
+    monkeypatch.setattr(page, "draw_rates", lambda canvas, dots, laws: seen.extend(dots))
+    one = spread(0.05, 0.004, n=100, p=10, label="any")
+    made = page.figure([one])
+    made.draw(None)
+    ((*_, share, low, high),) = seen
+    assert (share, low, high) == pytest.approx((5.0, 4.2, 5.8))
+    assert "two standard errors" in made.caption
+    assert made.docs
 
 
 # ------------------------------------------------------------------------------------------------- runs and page

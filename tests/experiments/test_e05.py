@@ -237,11 +237,73 @@ def test_verdicts():
 
 
 def test_defeats_say_who_sees_more():
-    lost = [rows(hits=(2, 3), model="amplitude"), rows("mrcd", (9, 9), (0, 0), "amplitude")]
+    lost = [
+        rows(hits=(2, 3, 2, 3), false=(0,) * 4, model="amplitude"),
+        rows("mrcd", (9,) * 4, (0,) * 4, "amplitude"),
+    ]
     shown = verdicts.common(frame(*lost, rows(hits=(10, 10)), rows("mrcd", (10, 10), (0, 0))))
     (one,) = verdicts.defeats(shown)
     assert (one.model, one.best, one.best_tpr.value) == ("amplitude", "mrcd", 0.9)
-    assert [(model, method) for model, method, _ in verdicts.beaten(shown)] == [("amplitude", "mrcd")]
+    (ahead,) = verdicts.beaten(shown)
+    assert (ahead.model, ahead.method) == ("amplitude", "mrcd")
+
+
+def test_leads_are_those_of_students_t_within_cells():
+    from scipy import stats
+
+    few = {"model": "peak", "share": 5}
+    ours = [
+        rows(hits=(5, 6, 7, 6), false=(0,) * 4, **few),
+        rows(hits=(2, 3, 2, 1), false=(0,) * 4, model="peak"),
+    ]
+    theirs = [rows("b", (10, 9, 10, 10), (0,) * 4, **few), rows("b", (9, 9, 9, 9), (0,) * 4, model="peak")]
+    (one,) = verdicts.leads(verdicts.common(frame(*ours, *theirs)))
+    gaps = np.array([[0.5, 0.3, 0.3, 0.4], [0.7, 0.6, 0.7, 0.8]])
+    error = np.sqrt(gaps.var(axis=1, ddof=1).mean() / 8)
+    assert one.gap.value == pytest.approx(gaps.mean())
+    assert one.gap.high - one.gap.low == pytest.approx(2 * stats.t(6).ppf(0.975) * error)
+    assert one.p_value == pytest.approx(stats.t(6).sf((gaps.mean() - LEVEL) / error))
+
+
+def test_nobody_is_ahead_by_chance_of_many_comparisons():
+    rng, wrong, alone = np.random.default_rng(0), 0, 0
+    for _ in range(6):
+        parts = [
+            rows(name, rng.binomial(10, 0.8, 8), (0,) * 8, model)
+            for name in (DEFAULT, *"abcdef")
+            for model in spec.MODELS
+        ]
+        shown = verdicts.common(frame(*parts))
+        wrong += bool(verdicts.beaten(shown))
+        alone += any(one.p_value < 0.05 for one in verdicts.leads(shown))
+    assert wrong <= 1
+    assert alone >= 3  # what single comparisons would have named
+
+
+def test_differences_that_are_all_alike_are_not_certain():
+    one, many = (
+        verdicts.common(frame(rows(hits=(9,) * k, false=(0,) * k), rows("b", (10,) * k, (0,) * k)))
+        for k in (2, 8)
+    )
+    assert verdicts.beaten(one) == []
+    assert [lead.method for lead in verdicts.beaten(many)] == ["b"]
+
+
+def test_sentences_of_the_paper_are_held_against_the_rates():
+    def failures(default, sobolev, ridge):
+        parts = []
+        for name, (waves, index) in zip(
+            (DEFAULT, "sobolev", "ridge"), (default, sobolev, ridge), strict=True
+        ):
+            parts += [
+                rows(name, (waves,) * 2, (0, 0), spec.SMOOTH),
+                rows(name, (index,) * 2, (0, 0), share=20),
+            ]
+        every = frame(*parts)
+        return verdicts.sentence_failures(every, verdicts.common(every), "sobolev", "ridge")
+
+    assert failures((1, 9), (8, 4), (1, 5)) == []
+    assert len(failures((6, 4), (5, 5), (1, 5))) == 4
 
 
 # ------------------------------------------------------------------------------------------------- the page

@@ -17,6 +17,7 @@ from experiments._stats import (  # noqa: E402
     critical_difference,
     estimate,
     friedman,
+    holm,
     paired_difference,
     undistinguished,
 )
@@ -100,6 +101,35 @@ def test_ranks_keep_the_names_of_a_frame_and_know_what_is_better():
     frame = pd.DataFrame(DEMSAR, columns=NAMES)
     assert average_ranks(frame).to_dict() == demsar_ranks()
     np.testing.assert_allclose(average_ranks(frame, larger_is_better=False), 5.0 - average_ranks(DEMSAR))
+
+
+def test_what_only_rounding_tells_apart_is_tied():
+    shares = np.random.default_rng(0).integers(0, 21, size=(40, 8)) / 20 - 0.1
+    sums = [
+        np.array([row[np.random.default_rng(i).permutation(8)].sum() for row in shares]) for i in range(6)
+    ]
+    table = np.column_stack(sums) / 8
+    assert len({len(set(row)) for row in table}) > 1  # the same counts, and other last bits
+    np.testing.assert_array_equal(average_ranks(table), [3.5] * 6)
+    assert friedman(np.column_stack([table, table[:, 0] + 1e-9])) == friedman(
+        np.tile([1.0] * 6 + [2.0], (40, 1))
+    )
+    np.testing.assert_array_equal(average_ranks(1e-20 * DEMSAR), average_ranks(DEMSAR))
+
+
+def test_holm_is_that_of_statsmodels_and_of_a_worked_example():
+    np.testing.assert_allclose(holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02], rtol=1e-12)
+    np.testing.assert_allclose(holm([0.9, 0.8]), [1.0, 1.0])
+    multitest = pytest.importorskip("statsmodels.stats.multitest")
+    p_values = np.random.default_rng(0).beta(0.3, 3.0, size=50)
+    np.testing.assert_allclose(
+        holm(p_values), multitest.multipletests(p_values, method="holm")[1], rtol=1e-12
+    )
+
+
+def test_ranks_as_far_apart_as_the_critical_difference_are_told_apart():
+    assert undistinguished({"a": 1.0, "b": 2.0}, 1.0) == []
+    assert undistinguished({"a": 1.0, "b": 2.0}, np.nextafter(1.0, 2.0)) == [["a", "b"]]
 
 
 def test_critical_differences_are_those_of_the_published_table():
