@@ -157,7 +157,8 @@ def _cells(one: Experiment, source: Path) -> Iterator[str]:
 
     have = pd.read_parquet(source, columns=["key", "method"]).drop_duplicates()
     plan = one.cells("paper")
-    missing = [cell for cell in plan if cell.key not in set(have["key"])]
+    there = set(have["key"])
+    missing = [cell for cell in plan if cell.key not in there]
     again = f"python -m experiments run {one.name} --profile paper, then {AGAIN} {one.name}"
     if missing:
         yield (

@@ -209,7 +209,11 @@ def _digest(content: Any) -> str:
 
 def _meaning(file: Path) -> str:
     """Return what a file says without docstrings, comments and layout; the same on every version of Python."""
-    text = file.read_text(encoding="utf-8")
+    return _meaning_of(file.read_text(encoding="utf-8"))
+
+
+@functools.lru_cache(maxsize=256)
+def _meaning_of(text: str) -> str:
     words = set()
     for node in ast.walk(ast.parse(text)):
         if (

@@ -178,7 +178,7 @@ def _draw_power(series: Mapping[str, Mapping[float, Estimate]], figure: Any) -> 
         )  # fmt: skip
     ax.axhline(0.01, color=MUTED, linewidth=0.7, linestyle=(0, (3, 2)))
     ax.set(xlabel="relative excess of the squared distance", ylabel="share flagged", ylim=(0.0, 1.02))
-    legend(ax, place="upper left")
+    legend(ax, place="upper left", bbox_to_anchor=(1.0, 1.0))  # beside the curves, which fill the axes
 
 
 # ------------------------------------------------------------------------------------------------- the adversary

@@ -38,7 +38,7 @@ def check_scatter(scatter: Any, taker: str, place: str, refused: Mapping[str, st
         raise TypeError(
             f"{taker} takes a scatter, got {name}, which makes coordinates first. Put it behind the space: {place}."
         )
-    kind = getattr(scatter, "scatter_kind", None)
+    kind = str(getattr(scatter, "scatter_kind", ""))
     if kind in refused:
         raise TypeError(f"{taker} takes a plain scatter, got {name}: {refused[kind]}")
     if not (hasattr(scatter, "get_precision") and hasattr(scatter, "fit")):

@@ -292,9 +292,9 @@ def test_the_paper_may_use_known_names_alone(place, capsys):
     (sections / "toy.tex").write_text(text)
     assert check(place) == []
     assert "2 generated names are not used" in capsys.readouterr().out.splitlines()[-1]
-    (sections / "toy.tex").write_text(text + "\\val{toypage.levle} \\fmtable{no}\n about 53 rows")
+    (sections / "toy.tex").write_text(text + "\\val{toypage.levelx} \\fmtable{no}\n about 53 rows")
     faults = check(place)
-    assert [words for words in (r"toy.tex:3: \val{toypage.levle}", r"\fmtable{no}", "toy.tex:4: a number typed")
+    assert [words for words in (r"toy.tex:3: \val{toypage.levelx}", r"\fmtable{no}", "toy.tex:4: a number typed")
             if not any(words in one for one in faults)] == []  # fmt: skip
     assert len(faults) == 3
 

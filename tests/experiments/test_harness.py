@@ -177,7 +177,7 @@ def test_profiles_do_not_replace_each_other(tmp_path):
 
 def test_choosing_by_what_is_no_axis_is_an_error_and_forgets_nothing(tmp_path):
     run(TOY_EXPERIMENT, "paper", folder=tmp_path)
-    for name in ("metric", "mehod"):  # a column of the records, and a slip
+    for name in ("metric", "methods"):  # a column of the records, and a slip
         with pytest.raises(_spec.SpecError, match=f"toy has no axis {name}"):
             run(TOY_EXPERIMENT, "paper", folder=tmp_path, only={name: "error"}, again=True)
     assert len(Store(TOY_EXPERIMENT, "paper", tmp_path).load().rows) == 9
