@@ -109,6 +109,7 @@ def test_interruption_exits_with_130_and_leaves_no_file(process, tmp_path):
         stdin=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # jobs in the background ignore it
     )
     wait_until_idle(child.pid)  # it now waits for its standard input
     child.send_signal(signal.SIGINT)

@@ -104,6 +104,7 @@ def _started(folder, calls, *more):
         env=environment,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # jobs in the background ignore it
     )
     deadline = time.monotonic() + 60
     while len(calls()) < 3 and time.monotonic() < deadline:
