@@ -97,7 +97,7 @@ class Method:
         made = self.make(0)
         known = made.get_params() if hasattr(made, "get_params") else made
         text = f"{type(made).__qualname__} {known!r} {sorted(self.options.items())!r}"
-        plugin = _own(self.make) if _in_plugin(self.make) else []
+        plugin = _own(self.make) if _module(self.make).startswith(PLUGIN) else []
         return "\0".join([re.sub(r" at 0x[0-9a-fA-F]+", "", text), *plugin, *_own(type(made))])
 
 
@@ -245,17 +245,15 @@ def _between(lines: list[str], start: tuple[int, int], end: tuple[int, int]) -> 
     return "\n".join(part)
 
 
-def _in_plugin(function: Any) -> bool:
+def _module(function: Any) -> str:
     while isinstance(function, functools.partial):
         function = function.func
-    return (function.__module__ or "").startswith(PLUGIN)
+    return getattr(function, "__module__", "") or ""
 
 
 def _own(function: Any) -> list[str]:
     """Sources of a function or class that is neither fmahal's nor an installed package's."""
-    while isinstance(function, functools.partial):
-        function = function.func
-    name = getattr(function, "__module__", "") or ""
+    name = _module(function)
     if not name.startswith((PLUGIN, "experiments.methods.", "experiments.datasets.")):
         return []
     return [_meaning(Path(str(sys.modules[name].__file__)))]
