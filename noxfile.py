@@ -23,13 +23,14 @@ nox.options.sessions = [
 ]
 
 HERE = Path(__file__).parent
+PARALLEL = ("-n", "auto", "--dist", "worksteal")  # as in the README
 
 
 @nox.session
 def tests(session):
     """The test suite and the examples of the docstrings. Extra arguments go to pytest."""
     session.install("-e", ".[dev]")
-    session.run("python", "-m", "pytest", *session.posargs)
+    session.run("python", "-m", "pytest", "-q", *PARALLEL, *session.posargs)
 
 
 @nox.session
@@ -69,7 +70,7 @@ def nojit(session):
 def pythons(session):
     """The test suite on every version of Python that the metadata allows and this machine has."""
     session.install("-e", ".[dev]")
-    session.run("python", "-m", "pytest", "-q", "-n", "auto", "--dist", "worksteal", *session.posargs)
+    session.run("python", "-m", "pytest", "-q", *PARALLEL, *session.posargs)
 
 
 @nox.session(python="3.11", venv_backend="venv")
@@ -81,7 +82,7 @@ def oldest(session):
     bounds = (re.match(r"([\w-]+)>=([\d.]+)", one) for one in listed)
     session.install("-e", ".[dev]", *(f"{one[1]}=={one[2]}" for one in bounds if one))
     session.run(
-        "python", "-m", "pytest", "-q", "-n", "auto", "--dist", "worksteal", *session.posargs,
+        "python", "-m", "pytest", "-q", *PARALLEL, *session.posargs,
         env={"SCIPY_ARRAY_API": "1"},  # the estimator checks of scikit-learn 1.6 ask for it
     )  # fmt: skip
 
@@ -169,4 +170,4 @@ def build(session):
     for name in ("README.md", "conftest.py"):
         shutil.copy(HERE / name, away)
     with session.chdir(away):
-        session.run("python", "-m", "pytest", "-q", "tests", *session.posargs)
+        session.run("python", "-m", "pytest", "-q", *PARALLEL, "tests", *session.posargs)

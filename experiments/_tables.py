@@ -164,7 +164,7 @@ class Table:
         width = len(self.columns)
         lines = [rf"\fmtablecaption{{{stem}}}{{{tex(self.caption)}}}%"]
         lines += [rf"\begin{{tabular}}{{@{{}}{self.align.replace(' ', '')}@{{}}}}", r"\toprule"]
-        lines += [_row(self.columns), r"\midrule"]
+        lines += [" & ".join(map(self._head, range(width))) + r" \\", r"\midrule"]
         for number, row in enumerate(self.rows):
             if not row:
                 lines.append(r"\midrule")
@@ -175,6 +175,19 @@ class Table:
                 lines.append(_row(row))
         lines += [r"\bottomrule", r"\end{tabular}%"]
         return "\n".join([*lines, *([rf"\fmtablenote{{{tex(self.note)}}}%"] if self.note else []), ""])
+
+    def _head(self, column: int) -> str:
+        """Return a head for LaTeX: on two lines where it alone would make its column wide."""
+        head, width = self.columns[column], len(self.columns)
+        widest = max((len(row[column]) for row in self.rows if len(row) == width), default=0)
+        whole = [found.span() for found in re.finditer(rf"{_PARTS.pattern}|\S+ = \S+", head)]
+        spaces = (at for at, sign in enumerate(head) if sign == " ")
+        breaks = [at for at in spaces if not any(low < at < high for low, high in whole)]
+        if not breaks or len(head) <= widest:
+            return _cell(head)
+        middle = min(breaks, key=lambda at: max(at, len(head) - at))
+        first, second = tex(head[:middle]), tex(head[middle + 1 :])
+        return rf"\fmhead{{{self.align.split()[column]}}}{{{first}}}{{{second}}}"
 
     def markdown(self, *, caption: bool = False) -> str:
         """Return a Markdown table with a blank line on both sides; its caption before it when asked for."""
@@ -191,7 +204,10 @@ class Table:
 
 
 def _row(cells: Sequence[str]) -> str:
-    # a cell that begins with a bracket would be taken for an argument of the \\ or \midrule before it
-    texts = [tex(cell) for cell in cells]
-    texts = [f"{{{text}}}" if text.startswith("[") else text for text in texts]
-    return " & ".join(texts) + r" \\"
+    return " & ".join(map(_cell, cells)) + r" \\"
+
+
+def _cell(text: str) -> str:
+    # one that begins with a bracket would be taken for an argument of the \\ or \midrule before it
+    text = tex(text)
+    return f"{{{text}}}" if text.startswith("[") else text

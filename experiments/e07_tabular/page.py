@@ -81,12 +81,10 @@ def _summary(scores: Scores, out: Rendering) -> None:
     means, ranks = complete.mean(skipna=False), average_ranks(complete[ours])
     rows: list[list[str]] = []
     rest = [name for name in complete if name not in ours]
-    for name in [*sorted(ours, key=lambda one: -means[one]), None, *rest]:
-        if name is None:
-            rows.append(
-                [f"On fewer sets, the same numbers as one above, and {SOURCE[0].lower()}{SOURCE[1:]}"]
-            )
-            continue
+    heads = {False: "On fewer sets, or the same numbers as one above", True: SOURCE}
+    for name in [*sorted(ours, key=lambda one: -means[one]), *rest]:
+        if name in rest and (head := heads.pop(name.startswith("published"), None)):
+            rows.append([head])
         gain, loss = scores.gain(name, PLAIN), scores.loss(name)
         against = [
             f"{fixed(gain.value, 1)} {interval(gain.low, gain.high, 1)}",

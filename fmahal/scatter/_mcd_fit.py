@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -225,6 +227,13 @@ def _whole(problem: Problem) -> Subset | Plane:
     return Plane(normal / np.linalg.norm(normal), np.ones(n, dtype=bool))
 
 
+class Passes(NamedTuple):
+    """How the rows are read, whole or in blocks: moments of marked rows, squared distances of all."""
+
+    moments: Callable[[BoolArray], Moments]
+    squared: Callable[[FloatArray, Whitener], FloatArray]
+
+
 def from_subset(
     X: FloatArray,
     Zt: FloatArray,
@@ -234,41 +243,47 @@ def from_subset(
     shift: float = 0.0,
     other: BoolArray | None = None,
 ) -> Estimate:
-    """Correct the scatter of a subset, reweight, correct again. `shift` takes log-determinants to data units."""
-    n, p = X.shape
+    """Return the estimate that a subset of rows in memory leads to. `shift` takes log-determinants to data units."""
+    passes = Passes(lambda rows: moments(X, rows, options.known), partial(squared, X))
+    objective = log_determinant(Zt, support, options.known) + shift
+    fitted = from_moments(passes, passes.moments(support), support, objective, origin, options)
+    return replace(fitted, other=other)
+
+
+def from_moments(
+    passes: Passes, raw: Moments, support: BoolArray, objective: float, origin: str, options: Options
+) -> Estimate:
+    """Correct the scatter of a subset, reweight, correct again."""
+    n, p = len(support), len(raw.location)
     h = int(support.sum())
-    raw = moments(X, support, options.known)
     factors = raw_factors(n, p, h, options)
     covariance = scaled(raw, factors, options)
     whitener = Whitener.from_covariance(covariance, n_samples=n)
-    d2 = squared(X, raw.location, whitener)
+    d2 = passes.squared(raw.location, whitener)
     result = Estimate(
         raw_location=raw.location, raw_covariance=covariance, raw_support=support, raw_d2=d2, raw_factors=factors,
         location=raw.location, covariance=covariance, whitener=whitener, support=support, d2=d2,
-        weights=np.ones(n, dtype=bool), factors=factors, objective=log_determinant(Zt, support, options.known) + shift,
-        origin=origin, other=other,
+        weights=within(d2, p, h / n, options), factors=factors, objective=objective, origin=origin,
     )  # fmt: skip
-    if options.reweight is None:
-        return replace(result, weights=within(d2, p, h / n, options))
-    return reweighted(X, result, options)
+    return result if options.reweight is None else _reweighted(passes, result, options)
 
 
-def reweighted(X: FloatArray, raw: Estimate, options: Options) -> Estimate:
+def _reweighted(passes: Passes, raw: Estimate, options: Options) -> Estimate:
     """Return the estimate from the rows within the chi-square cutoff of the raw distances."""
-    n, p = X.shape
+    n, p = len(raw.raw_d2), len(raw.raw_location)
     h = int(raw.raw_support.sum())
     assert options.reweight is not None
     bound = cutoff(p, options.reweight)
     support = weighting(raw.raw_d2, raw.raw_support, n, p, options)
     for kept in (support, support | raw.raw_support):  # the second when the rows within the cutoff are flat
         support = kept
-        found = moments(X, support, options.known)
+        found = passes.moments(support)
         factors = final_factors(n, p, h, bool(support.all()), options)
         covariance = scaled(found, factors, options)
         whitener = Whitener.from_covariance(covariance, n_samples=n)
         if whitener.rank == p:
             break
-    d2 = squared(X, found.location, whitener)
+    d2 = passes.squared(found.location, whitener)
     return replace(
         raw, location=found.location, covariance=covariance, whitener=whitener, support=support, d2=d2,
         weights=d2 < bound, factors=factors,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -14,14 +14,10 @@ from ._mcd_fit import (
     Estimate,
     Moments,
     Options,
-    cutoff,
+    Passes,
     estimate,
-    final_factors,
-    raw_factors,
-    scaled,
+    from_moments,
     squared,
-    weighting,
-    within,
 )
 
 LARGE_ROWS = 1_000_000
@@ -116,39 +112,6 @@ def estimate_large(
             break
     assert found is not None
     assert support is not None
-    return _finish(X, found, support, reached, unit, sample.origin, options)
-
-
-def _finish(
-    X: FloatArray,
-    found: Moments,
-    support: BoolArray,
-    logdet: float,
-    unit: FloatArray,
-    origin: str,
-    options: Options,
-) -> Estimate:
-    """Factors and reweighting, as for data in memory."""
-    n, p = X.shape
-    h = int(support.sum())
-    factors = raw_factors(n, p, h, options)
-    covariance = scaled(found, factors, options)
-    whitener = Whitener.from_covariance(covariance, n_samples=n)
-    d2 = _distances(X, found.location, whitener)
-    raw = Estimate(
-        raw_location=found.location, raw_covariance=covariance, raw_support=support, raw_d2=d2, raw_factors=factors,
-        location=found.location, covariance=covariance, whitener=whitener, support=support, d2=d2,
-        weights=within(d2, p, h / n, options), factors=factors, objective=logdet, origin=origin,
-    )  # fmt: skip
-    if options.reweight is None:
-        return raw
-    inside = weighting(d2, support, n, p, options)
-    final = _moments(X, inside, found.location, unit, options.known)
-    factors = final_factors(n, p, h, bool(inside.all()), options)
-    covariance = scaled(final, factors, options)
-    whitener = Whitener.from_covariance(covariance, n_samples=n)
-    d2 = _distances(X, final.location, whitener)
-    return replace(
-        raw, location=final.location, covariance=covariance, whitener=whitener, support=inside, d2=d2,
-        weights=d2 < cutoff(p, options.reweight), factors=factors,
-    )  # fmt: skip
+    centre = found.location
+    passes = Passes(lambda rows: _moments(X, rows, centre, unit, options.known), partial(_distances, X))
+    return from_moments(passes, found, support, reached, sample.origin, options)

@@ -119,6 +119,14 @@ def test_a_table_is_printed_twice_from_one_source():
     assert lines[4] == r"| a\|b | [1, 2] | $x\|y$ |"
 
 
+def test_a_head_wider_than_its_column_is_set_on_two_lines():
+    heads = ["method", "gain on the covariance", "$a b$ c d", "`a b`", "p = 9", "as wide as"]
+    rows = [["a", "1", "2", "3", "4", "whatever it is"], ["a heading is no cell"]]
+    latex = Table(heads, rows, caption="").latex("e00_a")
+    first = r"method & \fmhead{r}{gain on the}{covariance} & \fmhead{r}{$a b$}{c d}"
+    assert first + r" & \texttt{a b} & p = 9 & as wide as \\" in latex
+
+
 def test_tables_that_do_not_fit_are_errors():
     with pytest.raises(TableError, match="Row 1 of a table has 2 cells and its head 3"):
         Table(["a", "b", "c"], [["1", "2", "3"], ["1", "2"]], caption="")
