@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -125,6 +127,67 @@ def check_finite(X: FloatArray, name: str = "X", feature_names: Any = None) -> N
         f"{what}: {int(bad.sum())} entries, in rows {_positions(bad.any(axis=1))} and columns "
         f"{_positions(bad.any(axis=0), feature_names)}. Drop or impute them first; nothing is dropped silently."
     )
+
+
+@contextmanager
+def naming_text(X: Any) -> Iterator[None]:
+    """Turn an error about entries of a table that are no numbers into one that says where they are."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        said = _text_of_frame(X) if hasattr(X, "iloc") else _text_of_array(X)
+        if said is None:
+            raise
+        raise ValueError(said) from error
+
+
+def _text_of_frame(X: Any) -> str | None:
+    wrong = [j for j in range(X.shape[1]) if not _is_numeric(X.iloc[:, j])]
+    if not wrong:
+        return None
+    names = ", ".join(f"{str(X.columns[j])!r} ({X.iloc[:, j].dtype})" for j in wrong[:5])
+    names += ", ..." if len(wrong) > 5 else ""
+    return (
+        f"X has columns that are not numbers: {names}. Usual causes: row names, categories or dates among "
+        "the measurements, or a decimal comma. Leave such columns out, X.select_dtypes('number'), or turn them into "
+        "numbers first."
+    )
+
+
+def _is_numeric(column: Any) -> bool:
+    """Tell whether the column of a data frame can be read as numbers."""
+    if getattr(column.dtype, "kind", "O") in "mM":  # NumPy would turn dates into numbers without a word
+        return False
+    try:
+        np.asarray(column, dtype=np.float64)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _text_of_array(X: Any) -> str | None:
+    try:
+        table = np.asarray(X, dtype=object)
+    except ValueError:  # rows of different lengths, which is not about text
+        return None
+    if table.ndim != 2:
+        return None
+    texts = [(i, j) for i, row in enumerate(table) for j, entry in enumerate(row) if _is_text(entry)]
+    if not texts:
+        return None
+    i, j = texts[0]
+    return (
+        f"X holds text that is not numbers: {table[i, j]!r} in row {i}, column {j}, and {len(texts)} such "
+        f"{'entry' if len(texts) == 1 else 'entries'} in all. Usual causes: row names, categories, a mark for missing "
+        "values or a decimal comma. Leave such columns out, or turn them into numbers first."
+    )
+
+
+def _is_text(entry: Any) -> bool:
+    try:
+        return isinstance(entry, (str, bytes)) and float(entry) is None
+    except ValueError:
+        return True
 
 
 def _memory_limit() -> float:

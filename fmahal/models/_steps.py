@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.utils.validation import check_array
 
 from .._typing import ArrayLike, FloatArray
-from .._validation import as_rows, check_finite, refuse_curves
+from .._validation import as_rows, check_finite, naming_text, refuse_curves
 from ..exceptions import RankDeficientError
 from ..nulls._left_out import subspace_of
 from ..scatter import MRCD, LedoitWolf, resolve
@@ -92,40 +92,10 @@ def column_names(X: Any) -> list[str] | None:
 
 def as_table(X: ArrayLike, **checks: Any) -> FloatArray:
     """Return `X` as a finite (n, p) float array; text, NaN and infinity are reported by column."""
-    try:
+    with naming_text(X):
         table = check_array(X, dtype=[np.float64, np.float32], ensure_all_finite=False, **checks)
-    except (TypeError, ValueError) as error:
-        said = _not_numeric(X)
-        if said is None:
-            raise
-        raise ValueError(said) from error
     check_finite(table, "X", column_names(X))
     return table
-
-
-def _not_numeric(X: Any) -> str | None:
-    """Return which columns of a data frame hold text or dates, and what to do; None where none does."""
-    wrong = [] if not hasattr(X, "iloc") else [j for j in range(X.shape[1]) if not _is_numeric(X.iloc[:, j])]
-    if not wrong:
-        return None
-    names = ", ".join(f"{str(X.columns[j])!r} ({X.iloc[:, j].dtype})" for j in wrong[:5])
-    names += ", ..." if len(wrong) > 5 else ""
-    return (
-        f"X has columns that are not numbers: {names}. Usual causes: row names, categories or dates among "
-        "the measurements, or a decimal comma. Leave such columns out, X.select_dtypes('number'), or turn them into "
-        "numbers first."
-    )
-
-
-def _is_numeric(column: Any) -> bool:
-    """Tell whether the column of a data frame can be read as numbers."""
-    if getattr(column.dtype, "kind", "O") in "mM":  # NumPy would turn dates into numbers without a word
-        return False
-    try:
-        np.asarray(column, dtype=np.float64)
-    except (TypeError, ValueError):
-        return False
-    return True
 
 
 def in_table(X: Any, **checks: Any) -> Coordinates:

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._structures.base import row_blocks
 from .._typing import ArrayLike, FloatArray, Outside
-from .._validation import as_rows, check_finite, refuse_curves
+from .._validation import as_rows, check_finite, naming_text, refuse_curves
 from ..distance import mahalanobis
 from ..exceptions import RankDeficientWarning
 from ..whitener import Whitener
@@ -74,17 +74,14 @@ class BaseScatter(QualityMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixi
     def _training_rows(self, X: ArrayLike, *, min_samples: int = 2, reset: bool = True) -> FloatArray:
         """Return finite C-ordered float rows; integers become float64."""
         refuse_curves(X, type(self).__name__)
-        rows = validate_data(
-            self,
-            X,
-            reset=reset,
-            dtype=_DTYPES,
-            order="C",
-            ensure_all_finite=False,
-            ensure_min_samples=min_samples,
-        )
+        rows = self._numbers(X, reset=reset, ensure_min_samples=min_samples)
         check_finite(rows, "X", self._names())
         return rows
+
+    def _numbers(self, X: ArrayLike, **checks: Any) -> FloatArray:
+        """Return C-ordered float rows, finite or not; an error about text says where it is."""
+        with naming_text(X):
+            return validate_data(self, X, dtype=_DTYPES, order="C", ensure_all_finite=False, **checks)
 
     def _store(
         self,
@@ -181,7 +178,7 @@ class BaseScatter(QualityMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixi
 
     def _rows(self, X: ArrayLike) -> FloatArray:
         check_is_fitted(self)
-        return validate_data(self, X, reset=False, dtype=_DTYPES, order="C", ensure_all_finite=False)
+        return self._numbers(X, reset=False)
 
     def _map(
         self, X: ArrayLike, method: str, width: int | None, whitener: Whitener | None = None

@@ -7,7 +7,6 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from sklearn.utils.validation import validate_data
 
 from .._registry import scatters
 from .._structures.filtered import Filtered
@@ -26,7 +25,6 @@ from ._spectral_fit import (
 from ._spectral_limits import check_range, check_weights, no_direction, span_accuracy
 from ._spectral_rows import SpectralRows
 from ._spectral_words import complaints
-from .base import _DTYPES
 
 FILTERS = ("rkhs", "truncate", "ridge", "inverse")
 _UNITS = ("leading", "trace", "absolute")
@@ -247,7 +245,7 @@ class SpectralFilter(SpectralRows):
         """
         self._check_parameters()
         refuse_curves(X, type(self).__name__)
-        rows = validate_data(self, X, dtype=_DTYPES, order="C", ensure_all_finite=False, ensure_min_samples=2)
+        rows = self._numbers(X, ensure_min_samples=2)
         n = rows.shape[0]
         if n <= self.ddof:
             raise ValueError(
