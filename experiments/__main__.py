@@ -49,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
             one.add_argument("--again", action="store_true", help="forget what is stored of them first")
         if name == "render":
             one.add_argument("--into", type=Path, metavar="DIR", help="write there, not into the checkout")
+            one.add_argument("--show", action="store_true", help="print the tables too, as Markdown")
         if name == "check":
             one.add_argument(
                 "--data-only", action="store_true", help="do not ask whether sources have changed"
@@ -112,7 +113,7 @@ def _run(options: argparse.Namespace) -> int:
 def _render(options: argparse.Namespace) -> int:
     from experiments._render import render_all
 
-    return render_all(options.names, results=options.results, into=options.into)
+    return render_all(options.names, results=options.results, into=options.into, show=options.show)
 
 
 def _check(options: argparse.Namespace) -> int:

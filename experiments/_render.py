@@ -149,13 +149,17 @@ def rendering(experiment: Experiment, results: Results) -> Rendering:
 
 
 def _incomplete(made: Rendering, results: Results) -> Rendering:
-    """Say so in every caption when cells are missing: methods with fewer of them look better or worse than they are."""
+    """Say so in captions and pages when cells are missing, and print none as the best: fewer cells look otherwise."""
     cells, planned = results.facts.get("cells", 0), results.facts.get("planned", 0)
     if cells >= planned:
         return made
     note = f"INCOMPLETE: only {cells} of {planned} planned cells are stored, so that methods do not compare."
     for kind in (made.tables, made.figures):
         kind.update({stem: replace(one, caption=f"{note} {one.caption}") for stem, one in kind.items()})
+    for table in made.tables.values():
+        table.rows = [[cell.replace("**", "") for cell in row] for row in table.rows]
+    for blocks in made.blocks.values():
+        blocks.update({mark: f"{note}\n\n{text}" for mark, text in blocks.items()})
     made.failures.insert(0, note)
     return made
 
@@ -286,7 +290,9 @@ def _write_one(experiment: Experiment, made: Rendering, source: Path, root: Path
     write(root / GENERATED, json.dumps(record, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
 
 
-def render_all(names: Sequence[str], *, results: Path | None = None, into: Path | None = None) -> int:
+def render_all(
+    names: Sequence[str], *, results: Path | None = None, into: Path | None = None, show: bool = False
+) -> int:
     """Render the named experiments, print what they found; 1 when one could not be rendered.
 
     Parameters
@@ -297,6 +303,8 @@ def render_all(names: Sequence[str], *, results: Path | None = None, into: Path 
         Folder with NAME.parquet instead of the stored results.
     into : Path, optional
         Another root than the repository; pages that it lacks are taken from the repository.
+    show : bool
+        Print the tables, as Markdown.
     """
     missing = []
     for one in chosen(names):
@@ -319,6 +327,8 @@ def render_all(names: Sequence[str], *, results: Path | None = None, into: Path 
         for title, lines in (("found", made.findings), ("DOES NOT HOLD", made.failures)):
             for line in lines:
                 print(f"  {title}: {line}")
+        for stem, table in made.tables.items() if show else ():
+            print(f"\n## {stem}\n{table.markdown(caption=True)}")
     for line in missing:
         print(f"not rendered: {line}")
     return 1 if missing else 0

@@ -127,6 +127,15 @@ def test_a_head_wider_than_its_column_is_set_on_two_lines():
     assert first + r" & \texttt{a b} & p = 9 & as wide as \\" in latex
 
 
+def test_tables_are_shown_on_the_screen_too(stored, root, capsys):
+    assert render_all(["toypage"], results=stored, into=root) == 0
+    assert "| method |" not in capsys.readouterr().out
+    assert render_all(["toypage"], results=stored, into=root, show=True) == 0
+    said = capsys.readouterr().out
+    assert "## toypage_means" in said
+    assert "| method | mean | interval |" in said
+
+
 def test_tables_that_do_not_fit_are_errors():
     with pytest.raises(TableError, match="Row 1 of a table has 2 cells and its head 3"):
         Table(["a", "b", "c"], [["1", "2", "3"], ["1", "2"]], caption="")
@@ -250,7 +259,7 @@ def test_latex_takes_the_generated_files(stored, root, capsys):
     assert done.returncode == 0, done.stdout[-2000:]
 
 
-def test_missing_cells_stand_in_every_caption(stored):
+def test_missing_cells_stand_in_every_caption_and_page_and_nobody_is_the_best(stored):
     whole = _render.load_results(TOY, stored)
     assert whole.facts["cells"] == whole.facts["planned"] > 1
     part = _render.Results(TOY.name, whole.frame, {**whole.facts, "cells": 1})
@@ -261,3 +270,12 @@ def test_missing_cells_stand_in_every_caption(stored):
         assert getattr(incomplete, kind)
         for stem, one in getattr(incomplete, kind).items():
             assert one.caption == f"{incomplete.failures[0]} {getattr(complete, kind)[stem].caption}"
+    for page, blocks in complete.blocks.items():
+        assert incomplete.blocks[page] == {
+            m: f"{incomplete.failures[0]}\n\n{text}" for m, text in blocks.items()
+        }
+    crowned, plain = (
+        sum("**" in cell for table in one.tables.values() for row in table.rows for cell in row)
+        for one in (complete, incomplete)
+    )
+    assert crowned > 0 == plain

@@ -3,7 +3,7 @@
 from experiments._render import Figure, Rendering, Table
 from experiments._spec import DataSet, Experiment, method
 from experiments._stats import estimate
-from experiments._tables import fixed, percent
+from experiments._tables import bold, fixed, percent
 
 PAGE = "docs/toy.md"
 
@@ -33,7 +33,11 @@ EXPERIMENT = Experiment("toypage", "a toy page", "toy-page", data_sets, lambda d
 
 def render(results):
     found = {name: estimate(rows["value"]) for name, rows in results.frame.groupby("method")}
-    rows = [[name, fixed(one.value), f"{fixed(one.low)} to {fixed(one.high)}"] for name, one in found.items()]
+    best = max(one.value for one in found.values())
+    rows = [
+        [name, bold(fixed(one.value), one.value == best), f"{fixed(one.low)} to {fixed(one.high)}"]
+        for name, one in found.items()
+    ]
     told = f"n = 20 rows, {results.repetitions()} repetitions, 95 % bootstrap intervals"
     table = Table(["method", "mean", "interval"], rows, caption=f"Means: {told}.")
 
