@@ -93,7 +93,8 @@ def exchange_ratios(X, rows):
 
     With m, A = mean and sum of squares of the subset, A = L L', W = (X - m) L^-T, d_i = |W_i|^2, G = W W',
     c = h/(h - 1), e = 1/(h - 1): removing i costs the factor 1 - c d_i and moves the mean by -e (x_i - m); adding j
-    with weight (h - 1)/h multiplies by 1 + q_ij / c, q the distance of j on the remaining rows.
+    with weight (h - 1)/h multiplies by 1 + q_ij / c, q = d_j + 2 e G + e^2 d_i + c (G + e d_i)^2 / (1 - c d_i) the
+    distance of j on the remaining rows. Multiplied out, for these may lie on a hyperplane: then 1 - c d_i = 0.
     """
     h = len(rows)
     subset = X[rows]
@@ -105,8 +106,8 @@ def exchange_ratios(X, rows):
     d = (W**2).sum(axis=1)
     d_i, d_j = d[rows][:, None], d[outside][None, :]
     G = W[rows] @ W[outside].T
-    q = d_j + 2 * e * G + e**2 * d_i + c * (G + e * d_i) ** 2 / (1 - c * d_i)
-    return (1 - c * d_i) * (1 + q / c), outside
+    near = d_j + 2 * e * G + e**2 * d_i
+    return (1 - c * d_i) * (1 + near / c) + (G + e * d_i) ** 2, outside
 
 
 def exchange_ratios_by_refit(X, rows):

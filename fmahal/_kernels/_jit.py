@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any
 
 import numba
@@ -80,7 +80,40 @@ def jit(function: Callable[..., Any] | None = None, *, parallel: bool = False) -
         compiled = numba.njit(cache=_CACHE, **options)(function)
     except RuntimeError:  # no place on disk can hold the cache
         compiled = numba.njit(cache=False, **options)(function)
+    _load_callees_first(function, compiled)
     return _launcher(function, compiled) if parallel else compiled
+
+
+def _load_callees_first(function: Callable[..., Any], compiled: Any) -> None:
+    """Let a kernel that comes from the cache find the same callees in memory as in the process that compiled it.
+
+    A compiled kernel brings copies of what it calls, optimised in its own context, and of several copies the linker
+    takes the one loaded first. A process that compiles has each callee before its callers; one that loads a caller
+    alone would run the copy inside, whose sums are in another order: the same numbers but for rounding, by which a
+    search among near ties may end elsewhere.
+    """
+    load = getattr(getattr(compiled, "_cache", None), "load_overload", None)
+    if load is None:
+        return
+
+    def load_overload(signature: Any, context: Any) -> Any:
+        for name in function.__code__.co_names:
+            callee = function.__globals__.get(name)
+            if name != function.__name__ and hasattr(callee, "_cache"):
+                _load_all(callee)
+        return load(signature, context)
+
+    compiled._cache.load_overload = load_overload
+
+
+@functools.cache
+def _load_all(kernel: Any) -> None:
+    """Load, once, all signatures of a kernel that this machine's cache holds; numba's private names may change."""
+    with suppress(AttributeError):
+        cache, codegen = kernel._cache, kernel.targetctx.codegen()
+        for key in cache._cache_file._load_index():
+            if key[0] not in kernel.overloads and key == cache._index_key(key[0], codegen):
+                kernel.compile(key[0])
 
 
 def _launcher(function: Callable[..., Any], compiled: Any) -> Callable[..., Any]:
