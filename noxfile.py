@@ -58,7 +58,7 @@ def nojit(session):
     """The small cases with every kernel as plain Python."""
     session.install("-e", ".[dev]")
     session.run(
-        "python", "-m", "pytest", "-q", "tests/whitener", "tests/distance", "tests/scatter",
+        "python", "-m", "pytest", "-q", *PARALLEL, "tests/whitener", "tests/distance", "tests/scatter",
         "tests/test_maps.py",
         *(f"tests/nulls/test_{name}.py" for name in ("exact", "empirical_law", "moment_bootstrap", "dual_bootstrap")),
         "-k", "not sklearn_check and not parametrize_with_checks", *session.posargs,
