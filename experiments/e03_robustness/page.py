@@ -107,7 +107,8 @@ def _table(
         f"needed; both are means, the worst at distances of {FAR:g} and more. On rows with outliers "
         f"{_repeated(results, (n, p))}, without intervals: near values may be chance. False alarms: on rows without "
         f"outliers, {_repeated(results, (n, p), clean=True)}.",
-        note='Bold: the best of the estimates. Ours are judged by null="auto", others by the chi-square law.',
+        note="Bold: the best of the estimates, where any finds anything. Ours are judged by "
+        'null="auto", others by the chi-square law.',
     )
 
 
@@ -123,7 +124,8 @@ def _repeated(results: Results, size: Size | None = None, clean: bool = False) -
 
 def _best(values: Sequence[float], small: bool) -> float:
     known = [value for value in values if np.isfinite(value)]
-    return (min(known) if small else max(known)) if known else np.nan
+    best = (min(known) if small else max(known)) if known else np.nan
+    return best if small or best > 0.0 else np.nan  # none is the best where all find nothing
 
 
 def _block(tables: Mapping[str, Table], findings: Sequence[str]) -> str:
@@ -195,9 +197,8 @@ def _findings(
         parts = []
         for side, known in alarms_of(clean, size, list(labels)).items():
             low, high = min(known, key=known.__getitem__), max(known, key=known.__getitem__)
-            parts.append(
-                f"{side} {percent(known[low])} ({labels[low]}) to {percent(known[high])} ({labels[high]})"
-            )
+            span = [f"{percent(known[name])} ({labels[name]})" for name in dict.fromkeys((low, high))]
+            parts.append(f"{side} {' to '.join(span)}")
         out += (
             [f"n = {size[0]}, p = {size[1]}, clean rows flagged at 1 %: {', '.join(parts)}."] if parts else []
         )
