@@ -128,6 +128,24 @@ def test_lines_of_others_in_the_numbers_are_found(place, line, words):
     assert all("numbers.tex" in one for one in faults)
 
 
+def test_a_number_that_no_page_makes_is_found(place):
+    numbers = place / "paper" / "numbers.tex"
+    found = {**_check.numbers_in(numbers.read_text()), "toypage.extra": "7"}
+    numbers.write_text(_check.numbers_text(found))
+    (fault,) = check(place)
+    assert "are stale or edited: toypage.extra" in fault
+
+
+def test_an_experiment_that_is_no_more_is_found(place):
+    file = place / "paper" / "generated.json"
+    record = json.loads(file.read_text())
+    record["experiments"]["gone"] = {**record["experiments"]["toypage"], "files": {}, "blocks": {}}
+    record["experiments"]["gone"]["numbers"] = _check.digest(_check.numbers_text({}))
+    file.write_text(json.dumps(record))
+    (fault,) = check(place)
+    assert fault.startswith("gone was rendered, but no experiment is called so")
+
+
 def test_numbers_of_experiments_that_were_not_asked_for_are_those_rendered(place):
     record = json.loads((place / "paper/generated.json").read_text())
     assert list(_check._unowned_numbers(place, record, set())) == []
@@ -193,6 +211,26 @@ def test_cells_of_methods_that_are_not_installed_here_are_no_fault(place, capsys
     monkeypatch.delitem(_spec._METHODS, "toy-two")
     assert check(place) == []
     assert "cells of toy-two cannot be compared" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "words"),
+    [
+        ("paper/tables/toypage_means.tex", "mean", "means", "toypage_means.tex is missing, or was edited"),
+        ("docs/toy.md", "| method |", "| what |", "block toypage of docs/toy.md is missing or edited"),
+        (
+            "paper/numbers.tex",
+            "toypage.level",
+            "toypage.levels",
+            "numbers in paper/numbers.tex are not those",
+        ),
+    ],
+)
+def test_edits_are_found_where_a_method_is_not_installed_too(place, monkeypatch, path, old, new, words):
+    monkeypatch.delitem(_spec._METHODS, "toy-two")
+    edit(place / path, old, new)
+    (fault,) = check(place)
+    assert words in fault
 
 
 def test_cells_that_are_planned_no_more_are_found(place, monkeypatch):

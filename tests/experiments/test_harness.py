@@ -366,6 +366,40 @@ def test_every_session_is_in_the_manifest_with_its_own_machine(tmp_path, monkeyp
     )
 
 
+def test_a_session_that_measured_nothing_is_not_in_the_manifest(tmp_path):
+    run(TOY_EXPERIMENT, "paper", folder=tmp_path, only={"n": "5"})
+    before = json.loads(Store(TOY_EXPERIMENT, "paper", tmp_path).manifest.read_text())["sessions"]
+    store = Store(TOY_EXPERIMENT, "paper", tmp_path).load()
+    store.begin({"jobs": 7})  # and every cell fails
+    store.finish(TOY_EXPERIMENT.cells("paper"))
+    assert json.loads(store.manifest.read_text())["sessions"] == before
+
+
+PLUGIN_FILE = """
+from experiments._spec import Method
+from fmahal import OAS
+
+
+def make(seed):
+    return {}
+
+
+ONE = Method("m", make)
+"""
+
+
+def test_a_method_is_known_by_its_own_source_and_its_classs(tmp_path):
+    prints = []
+    for number, made in enumerate(("OAS()", "OAS()  # the same", "[OAS(), seed][0]")):
+        file = tmp_path / f"plugin{number}.py"
+        file.write_text(PLUGIN_FILE.format(made))
+        _spec.load([file])
+        prints.append(sys.modules[_spec.PLUGIN + _spec._digest(str(file.resolve()))].ONE.fingerprint())
+    assert prints[0] == prints[1] != prints[2]
+    made = [one for one in _spec.methods("tabular") if type(one.make(0)).__name__ == "InverseCovariance"]
+    assert _spec._meaning(ROOT / "experiments" / "methods" / "tabular.py") in made[0].fingerprint()
+
+
 def test_names_are_unique_and_the_error_says_where(tmp_path):
     twin = tmp_path / "twin.py"
     twin.write_text("from experiments._spec import method\nmethod('toy-mean', lambda seed: None)\n")
