@@ -83,7 +83,7 @@ def oldest(session):
     session.install("-e", ".[dev]", *(f"{one[1]}=={one[2]}" for one in bounds if one))
     session.run(
         "python", "-m", "pytest", "-q", *PARALLEL, *session.posargs,
-        env={"SCIPY_ARRAY_API": "1"},  # the estimator checks of scikit-learn 1.6 ask for it
+        env={"SCIPY_ARRAY_API": "1"},  # older estimator checks of scikit-learn ask for it
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special, stats
 from scipy.interpolate import barycentric_interpolate
 from scipy.optimize import brentq
 
@@ -191,7 +191,7 @@ class ConformanceLaw:
         """Log-density of the distance to the mean plus the log-probability that no row (or one) is within t."""
         nc = radius**2
         with np.errstate(divide="ignore", under="ignore"):
-            below = stats.ncx2.cdf(t, self.df, nc)
+            below = _within(t, self.df, nc)
             none = self.n_samples * np.log1p(-np.minimum(below, 1.0))
             far = below > 0.5  # the other tail has the digits
             if far.any():
@@ -243,3 +243,18 @@ def _count(value: Any, name: str) -> int:
     if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
         raise ValueError(f"{name} of ConformanceLaw must be a positive integer, got {value!r}.")
     return int(value)
+
+
+def _within(t: float, df: int, nc: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Noncentral chi-square probabilities of at most t; SciPy before 1.17 overflows where they are next to nothing."""
+    try:
+        return np.asarray(stats.ncx2.cdf(t, df, nc), dtype=np.float64)
+    except OverflowError:
+        return np.array([_within_one(t, df, float(one)) for one in nc])
+
+
+def _within_one(t: float, df: int, nc: float) -> float:
+    try:
+        return float(stats.ncx2.cdf(t, df, nc))
+    except OverflowError:
+        return float(special.chndtr(t, df, nc))

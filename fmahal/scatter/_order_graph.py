@@ -153,6 +153,10 @@ def _symmetric(i: np.ndarray, j: np.ndarray, r: FloatArray, p: int) -> sp.csr_ar
     both = (np.concatenate([r, r]), (np.concatenate([i, j]), np.concatenate([j, i])))
     graph = sp.csr_array(both, shape=(p, p))
     graph.sort_indices()
+    # csgraph of SciPy 1.15 takes no other indices; there are never as many edges as would need more bits
+    graph.indices, graph.indptr = (
+        part.astype(np.int32, copy=False) for part in (graph.indices, graph.indptr)
+    )
     return graph
 
 

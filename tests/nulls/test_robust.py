@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+import scipy
 import sklearn.covariance as skcov
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,6 +39,7 @@ from fmahal.scatter.mcd import MinCovDet
 # Fits of few clean rows may be ambiguous; that is not what is tested here.
 pytestmark = pytest.mark.filterwarnings("ignore::fmahal.exceptions.AmbiguousFitWarning")
 
+SCIPY = tuple(int(part) for part in scipy.__version__.split(".")[:2])
 Q = np.array([0.9, 0.5, 0.1, 0.01, 1e-4, 1e-6, 1e-30, 1e-200])
 LAWS = [
     MappedLaw(stats.chi2(3), [1.0, 2.0, 20.0], [0.5, 3.0, 90.0]),
@@ -61,7 +63,8 @@ def fitted(null, X, **settings):
 @pytest.mark.parametrize("law", LAWS)
 def test_a_mapped_law_inverts_itself_far_into_both_tails(law):
     np.testing.assert_allclose(law.sf(law.isf(Q)), Q, rtol=1e-9)
-    np.testing.assert_allclose(law.cdf(law.ppf(Q[:-1])), Q[:-1], rtol=1e-9)
+    low = Q[:-1] if SCIPY >= (1, 17) else Q[:-2]  # SciPy had no quantile of an F law at 1e-30
+    np.testing.assert_allclose(law.cdf(law.ppf(low)), low, rtol=1e-9)
     np.testing.assert_allclose(law.isf(Q[:4]), law.ppf(1 - Q[:4]), rtol=1e-9)
     assert law.sf(0.0) == 1.0
     assert law.cdf(-1.0) == 0.0
