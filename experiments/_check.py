@@ -236,10 +236,16 @@ def _as_recorded(one: Experiment, root: Path, known: Mapping[str, Any]) -> Itera
             if digest(block_in(text, mark) or "") != wanted:
                 yield f"{one.name}: block {mark} of {path} is missing or edited. Run: {AGAIN} {one.name}"
     file = root / NUMBERS
-    found = numbers_in(file.read_text(encoding="utf-8")) if file.exists() else {}
-    own = {name: text for name, text in found.items() if name.startswith(f"{one.name}.")}
+    yield from _other_numbers(
+        one.name, numbers_in(file.read_text(encoding="utf-8")) if file.exists() else {}, known
+    )
+
+
+def _other_numbers(name: str, found: Mapping[str, str], known: Mapping[str, Any]) -> Iterator[str]:
+    """Compare the numbers of one experiment with the digest that was recorded."""
+    own = {number: text for number, text in found.items() if number.partition(".")[0] == name}
     if digest(numbers_text(own)) != known["numbers"]:
-        yield f"{one.name}: numbers in {NUMBERS} are not those that were rendered. Run: {AGAIN} {one.name}"
+        yield f"{name}: numbers in {NUMBERS} are not those that were rendered. Run: {AGAIN} {name}"
 
 
 def _record(
@@ -325,9 +331,7 @@ def _unowned_numbers(root: Path, record: Mapping[str, Any], checked: set[str]) -
     if unowned:
         yield f"{NUMBERS}: {_some(sorted(unowned))} belong to no rendered experiment. Delete these lines."
     for name in sorted(set(record["experiments"]) - checked):
-        own = {number: found[number] for number, owner in owners.items() if owner == name}
-        if digest(numbers_text(own)) != record["experiments"][name]["numbers"]:
-            yield f"{name}: numbers in {NUMBERS} are not those that were rendered. Run: {AGAIN} {name}"
+        yield from _other_numbers(name, found, record["experiments"][name])
 
 
 def _old_blocks(root: Path, record: Mapping[str, Any]) -> Iterator[str]:

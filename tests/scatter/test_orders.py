@@ -357,3 +357,10 @@ def test_indices_beyond_32_bits():
     graph = _order_graph._symmetric(i, j, np.array([0.8, 0.7, 0.56]), p)
     left = sp.triu(_order_graph._drop_indirect(graph, 200, 4.0)).tocoo()
     assert sorted(left.data.tolist()) == [0.7, 0.8]
+
+
+def test_indices_of_the_graph_are_those_that_csgraph_takes_in_every_version():
+    pairs = np.array([0, 1], dtype=np.int64), np.array([1, 2], dtype=np.int64)
+    graph = _order_graph._symmetric(*pairs, np.array([0.5, -0.5]), 3)
+    assert graph.indices.dtype == graph.indptr.dtype == np.int32
+    np.testing.assert_array_equal(graph.toarray(), [[0, 0.5, 0], [0.5, 0, -0.5], [0, -0.5, 0]])
