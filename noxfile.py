@@ -55,13 +55,18 @@ def typing(session):
 
 @nox.session
 def nojit(session):
-    """The small cases with every kernel as plain Python."""
+    """The small cases of the kernels and of what stands on them, with every kernel as plain Python."""
     session.install("-e", ".[dev]")
+    scatter = (
+        "cholesky", "degenerate", "det_starts", "fixed", "location", "mcd_degenerate", "mcd_kernels", "mcd_properties",
+        "mcd_reference", "mrcd", "ogk", "orders", "robust_location", "scales", "spectral", "wrapped",
+    )  # fmt: skip
+    nulls = ("dual_bootstrap", "empirical_law", "exact", "moment_bootstrap")
     session.run(
-        "python", "-m", "pytest", "-q", *PARALLEL, "tests/whitener", "tests/distance", "tests/scatter",
-        "tests/test_maps.py",
-        *(f"tests/nulls/test_{name}.py" for name in ("exact", "empirical_law", "moment_bootstrap", "dual_bootstrap")),
-        "-k", "not sklearn_check and not parametrize_with_checks", *session.posargs,
+        "python", "-m", "pytest", "-q", *PARALLEL, "tests/whitener", "tests/distance", "tests/test_maps.py",
+        *(f"tests/scatter/test_{name}.py" for name in scatter),
+        *(f"tests/nulls/test_{name}.py" for name in nulls),
+        *session.posargs,
         env={"NUMBA_DISABLE_JIT": "1"},
     )  # fmt: skip
 

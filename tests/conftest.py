@@ -14,7 +14,7 @@ settings.register_profile("ci", parent=settings.get_profile("default"), derandom
 settings.register_profile("plain", parent=settings.get_profile("default"), max_examples=4, derandomize=True)
 # kernels as plain Python are a thousand times slower
 PLAIN = os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
-SMALL = 5.0  # seconds up to which a case is small there
+SMALL = 2.0  # seconds up to which a case is small there
 settings.load_profile("plain" if PLAIN else "ci" if os.environ.get("CI") else "default")
 
 
