@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import reprlib
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,10 +17,14 @@ from .exceptions import DenseSizeError
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
-def as_float(X: ArrayLike, name: str = "X") -> FloatArray:
-    """Return `X` as a native float32 or float64 array; integers and booleans become float64."""
+def _refuse_mask(X: Any, name: str) -> None:
     if np.ma.isMaskedArray(X):
         raise ValueError(f"{name} is a masked array: fill its masked entries or drop their rows first.")
+
+
+def as_float(X: ArrayLike, name: str = "X") -> FloatArray:
+    """Return `X` as a native float32 or float64 array; integers and booleans become float64."""
+    _refuse_mask(X, name)
     array = np.asarray(X)
     if np.iscomplexobj(array):
         raise ValueError(f"{name} is complex; Mahalanobis distances are defined for real numbers.")
@@ -130,64 +135,84 @@ def check_finite(X: FloatArray, name: str = "X", feature_names: Any = None) -> N
 
 
 @contextmanager
-def naming_text(X: Any) -> Iterator[None]:
-    """Turn an error about entries of a table that are no numbers into one that says where they are."""
+def only_numbers(X: Any) -> Iterator[None]:
+    """Turn an error about entries of a table that are no numbers into one that says where; refuse dates and masks."""
+    _refuse_mask(X, "X")
+    framed = hasattr(X, "columns") and hasattr(X, "iloc")
+    kinds = {getattr(one, "kind", "O") for one in X.dtypes} if framed else {_kind(X)}
+    if kinds & set("mM"):  # NumPy would turn dates into numbers without a word
+        raise ValueError(_text_of_frame(X) if framed else _DATES)
     try:
         yield
-    except (TypeError, ValueError) as error:
-        said = _text_of_frame(X) if hasattr(X, "iloc") else _text_of_array(X)
+    except (TypeError, ValueError, OverflowError) as error:
+        said = _text_of_frame(X) if framed else _text_of_array(X)
         if said is None:
             raise
         raise ValueError(said) from error
+
+
+_DATES = (
+    "X holds dates or spans of time, which are not numbers. Usual cause: a column of dates among the measurements. "
+    "Leave it out, or turn it into numbers first, (dates - dates[0]) / np.timedelta64(1, 'D') for days."
+)
+
+
+def _kind(X: Any) -> str:
+    return str(getattr(getattr(X, "dtype", None), "kind", "O"))
 
 
 def _text_of_frame(X: Any) -> str | None:
     wrong = [j for j in range(X.shape[1]) if not _is_numeric(X.iloc[:, j])]
     if not wrong:
         return None
-    names = ", ".join(f"{str(X.columns[j])!r} ({X.iloc[:, j].dtype})" for j in wrong[:5])
+    where = {j: "" if X.columns.is_unique else f", column {j}" for j in wrong}
+    names = ", ".join(f"{str(X.columns[j])!r} ({X.iloc[:, j].dtype}{where[j]})" for j in wrong[:5])
     names += ", ..." if len(wrong) > 5 else ""
     return (
         f"X has columns that are not numbers: {names}. Usual causes: row names, categories or dates among "
-        "the measurements, or a decimal comma. Leave such columns out, X.select_dtypes('number'), or turn them into "
-        "numbers first."
+        "the measurements, a mark for missing values, or a decimal comma. Leave such columns out, "
+        "X.select_dtypes('number'), or turn them into numbers first."
     )
 
 
 def _is_numeric(column: Any) -> bool:
     """Tell whether the column of a data frame can be read as numbers."""
-    if getattr(column.dtype, "kind", "O") in "mM":  # NumPy would turn dates into numbers without a word
-        return False
+    kind = _kind(column)
+    if kind in "mM" or kind in "iufb":
+        return kind not in "mM"
     try:
         np.asarray(column, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False
     return True
 
 
 def _text_of_array(X: Any) -> str | None:
     try:
+        if np.asarray(X).dtype.kind not in "OUS":
+            return None
         table = np.asarray(X, dtype=object)
     except ValueError:  # rows of different lengths, which is not about text
         return None
     if table.ndim != 2:
         return None
-    texts = [(i, j) for i, row in enumerate(table) for j, entry in enumerate(row) if _is_text(entry)]
+    texts = [(i, j) for i, row in enumerate(table) for j, entry in enumerate(row) if not _is_number(entry)]
     if not texts:
         return None
     i, j = texts[0]
     return (
-        f"X holds text that is not numbers: {table[i, j]!r} in row {i}, column {j}, and {len(texts)} such "
-        f"{'entry' if len(texts) == 1 else 'entries'} in all. Usual causes: row names, categories, a mark for missing "
-        "values or a decimal comma. Leave such columns out, or turn them into numbers first."
+        f"X holds entries that are not numbers: {reprlib.repr(table[i, j])} in row {i}, column {j}, and {len(texts)} "
+        f"such {'entry' if len(texts) == 1 else 'entries'} in all. Usual causes: row names, categories, dates, a mark "
+        "for missing values or a decimal comma. Leave such columns out, or turn them into numbers first."
     )
 
 
-def _is_text(entry: Any) -> bool:
+def _is_number(entry: Any) -> bool:
+    """Tell whether NumPy reads the entry of an array of objects as a number; it reads None as NaN."""
     try:
-        return isinstance(entry, (str, bytes)) and float(entry) is None
-    except ValueError:
-        return True
+        return entry is None or isinstance(float(entry), float)
+    except (TypeError, ValueError, OverflowError):
+        return False
 
 
 def _memory_limit() -> float:

@@ -94,7 +94,8 @@ def exchange_ratios(X, rows):
     With m, A = mean and sum of squares of the subset, A = L L', W = (X - m) L^-T, d_i = |W_i|^2, G = W W',
     c = h/(h - 1), e = 1/(h - 1): removing i costs the factor 1 - c d_i and moves the mean by -e (x_i - m); adding j
     with weight (h - 1)/h multiplies by 1 + q_ij / c, q = d_j + 2 e G + e^2 d_i + c (G + e d_i)^2 / (1 - c d_i) the
-    distance of j on the remaining rows. Multiplied out, for these may lie on a hyperplane: then 1 - c d_i = 0.
+    distance of j on the remaining rows. Multiplied out, for these may lie on a hyperplane: then 1 - c d_i = 0. A row
+    inside that lies a thousand times farther out than the others costs half the digits.
     """
     h = len(rows)
     subset = X[rows]

@@ -54,6 +54,25 @@ print(hashlib.sha256(b"".join(one.tobytes() for one in out)).hexdigest())
 """
 
 
+PARALLEL = """
+import hashlib
+import numpy as np
+from fmahal._kernels.sequences import banded_sqnorm, sequential_sqnorm
+rng = np.random.default_rng(0)
+digest = hashlib.sha256()
+for n, p in ((5, 3), (70, 64), (333, 131)):
+    X, location, scale = rng.standard_normal((n, p)), rng.standard_normal(p), rng.uniform(0.5, 2.0, p)
+    one, two = rng.standard_normal((2, p, 7)) / 9
+    for array in (X, location, scale, one, two):
+        array.setflags(write=False)
+    out = np.empty((2, n))
+    banded_sqnorm(X, location, one, scale, out[0])
+    sequential_sqnorm(X, location, one, two, scale, out[1])
+    digest.update(out.tobytes())
+print(digest.hexdigest())
+"""
+
+
 def said(*arguments, **environment):
     done = subprocess.run(
         [sys.executable, *arguments],
@@ -73,6 +92,40 @@ def test_what_a_cached_kernel_calls_is_loaded_before_it(tmp_path):
     )
     assert first == ["41.0", "1", "1", "0"]
     assert second == ["41.0", "1", "1", "1"]
+
+
+@needs_cache
+def test_what_another_process_has_compiled_since_is_loaded_too(tmp_path):
+    cache = {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    (tmp_path / "toy.py").write_text(TOY)
+    doubles = "import sys; sys.path.insert(0, sys.argv[1]); import numpy as np; import toy"
+    floats = f"{doubles}; toy.top(np.ones(3, np.float32))"
+    both = f"""
+{doubles}
+import subprocess
+subprocess.run([sys.executable, "-c", {floats!r}, sys.argv[1]], check=True, capture_output=True)
+toy.top(np.ones(3, np.float32))
+print(len(toy.leaf.overloads), sum(toy.leaf.stats.cache_hits.values()))
+"""
+    said(str(tmp_path / "toy.py"), **cache)
+    assert said("-c", both, str(tmp_path), **cache)[-2:] == ["2", "2"]
+
+
+@needs_cache
+@pytest.mark.parametrize("broken", ["nbi", "nbc"])
+def test_a_broken_file_of_a_callee_stops_nobody(tmp_path, broken):
+    cache = {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    (tmp_path / "toy.py").write_text(TOY)
+    said(str(tmp_path / "toy.py"), **cache)
+    (file,) = (tmp_path / "cache").rglob(f"toy.leaf-*.{broken}")
+    file.write_bytes(file.read_bytes()[:60])
+    assert said(str(tmp_path / "toy.py"), **cache)[0] == "41.0"
+
+
+@needs_cache
+def test_sums_in_written_order_have_the_same_bits_compiled_and_loaded(tmp_path):
+    first, second = (said("-c", PARALLEL, NUMBA_CACHE_DIR=str(tmp_path)) for _ in range(2))
+    assert first == second
 
 
 @needs_cache

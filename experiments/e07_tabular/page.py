@@ -29,6 +29,7 @@ from .spec import LEVEL
 
 HEADS = {PARTLY: "partly whitened", WHITE: "fully whitened"}
 RECOMMENDED = "mcd-90"
+FEWEST = 2  # sets in a mean
 MUCH = 5.0  # points of AUROC that are worth a name
 
 
@@ -36,14 +37,24 @@ def render(results: Results) -> Rendering:
     """Make tables, figures and numbers."""
     scores, out = Scores(results), Rendering()
     _auroc(scores, out)
+    if len(scores.common) < FEWEST:
+        out.findings.append(
+            f"AUROC by set only: means, ranks and comparisons take {FEWEST} sets with published figures, and here "
+            f"are {len(scores.common)}."
+        )
+        return _with_blocks(out)
     _summary(scores, out)
     _support(scores, out)
     _rank(scores, out)
     _neighbours(scores, out)
     reproduction(scores, out)
     published_mcd(scores, out)
+    return _with_blocks(out, e07answer=_answer(out))
+
+
+def _with_blocks(out: Rendering, **more: str) -> Rendering:
     page = {stem.replace("_", ""): table.markdown(caption=True) for stem, table in out.tables.items()}
-    out.blocks["docs/tabular.md"] = {**page, "e07answer": _answer(out)}
+    out.blocks["docs/tabular.md"] = {**page, **more}
     return out
 
 
@@ -54,7 +65,7 @@ def _auroc(scores: Scores, out: Rendering) -> None:
     """Two tables, methods x sets, so that another method is another row."""
     words = {
         "random": "whose rows the protocol draws at random (few rows, or very many)",
-        "whole": "that are taken whole",
+        "whole": "taken whole",
     }
     for part, chosen in (("random", scores.at_random), ("whole", ~scores.at_random)):
         names = [name for name in scores.ours.index if chosen[name]]
@@ -70,8 +81,8 @@ def _auroc(scores: Scores, out: Rendering) -> None:
         out.tables[f"e07_{part}"] = Table(
             ["", *map(short, names)],
             rows,
-            f"AUROC in percent on the {len(names)} sets {words[part]}. {AS_THERE} Bold: best of those measured here. "
-            "A dash: the method takes no such table.",
+            f"AUROC in percent on the {len(names)} set{'s' * (len(names) != 1)} {words[part]}. {AS_THERE} Bold: best "
+            "of those measured here. A dash: the method takes no such table, or nothing is published.",
         )
 
 
@@ -100,9 +111,9 @@ def _summary(scores: Scores, out: Rendering) -> None:
     out.tables["e07_summary"] = Table(
         ["", "mean", "gain on the plain covariance", "largest loss", "on", "mean rank"],
         rows,
-        f"AUROC in percent: means and mean ranks (1 is best, of {len(ours)}) over the {n} sets on which all of these "
-        f"methods answer{without}; gain on the plain covariance over all sets that a method answers, with its 95 % "
-        f"bootstrap interval over sets, and its largest loss to it. {PROTOCOL}",
+        f"AUROC in percent: means and mean ranks (1 is best, of {len(ours)}) over the {n} sets with published figures "
+        f"on which all of these methods answer{without}; gain on the plain covariance over all sets that a method "
+        f"answers, with its 95 % bootstrap interval over sets, and its largest loss to it. {PROTOCOL}",
         align="l r r r l r",
     )
     out.figures["e07_ranks"] = ranks_figure(scores, ranks)

@@ -71,13 +71,16 @@ class Scores:
         self.at_random = ~self.frame.groupby("data")["n"].first().between(FEW, MANY)
         # a method that refuses more than one table in ten would take these from the means of all others
         same = {one.name: one.options.get("same_as") for one in methods("tabular")}
+        beside = self.ours[self.published.notna().any(axis=1)]
         self.ranked = [
             name
             for name in self.ours
-            if self.ours[name].isna().sum() <= len(self.ours) // 10
+            if beside[name].isna().sum() <= len(beside) // 10
             and not self.twins(name, same.get(name))  # counted twice, it would widen the critical difference
         ]
-        self.common = self.ours[self.ranked].dropna().index  # where all of them give an answer
+        self.common = (
+            beside[self.ranked].dropna().index
+        )  # where all of them give an answer, and others have published
 
     def twins(self, name: str, other: str | None) -> bool:
         """Whether a method gives the numbers of another one that it is said to be the same as."""

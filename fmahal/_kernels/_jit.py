@@ -42,6 +42,7 @@ _KERNEL_MODULES = (
     "updates",
 )
 _warmups: list[Callable[[], None]] = []
+_indexes_read: dict[Any, int] = {}  # kernel -> when the index of its cache was written, in ns
 
 
 def _threadsafe_layer_available() -> bool:
@@ -65,17 +66,21 @@ def _threadsafe_layer_available() -> bool:
 _launch_lock = None if _threadsafe_layer_available() else threading.RLock()
 
 
-def jit(function: Callable[..., Any] | None = None, *, parallel: bool = False) -> Any:
+def jit(
+    function: Callable[..., Any] | None = None, *, parallel: bool = False, reassociate: bool = True
+) -> Any:
     """Compile a kernel lazily, on first use, with a cache on disk.
 
-    Set the environment variable ``FMAHAL_CACHE=0`` to keep compiled code in memory only, and
+    A kernel that writes the order of its sums out says ``reassociate=False``: it loses no speed, and the compiler may
+    not choose another order. Set the environment variable ``FMAHAL_CACHE=0`` to keep compiled code in memory only, and
     ``NUMBA_DISABLE_JIT=1`` to run every kernel as plain Python.
     """
     if function is None:
-        return functools.partial(jit, parallel=parallel)
+        return functools.partial(jit, parallel=parallel, reassociate=reassociate)
     if _config.DISABLE_JIT:
         return function
-    options = {"nogil": True, "fastmath": _FLAGS, "parallel": parallel, "error_model": "numpy"}
+    flags = _FLAGS if reassociate else _FLAGS - {"reassoc"}
+    options = {"nogil": True, "fastmath": flags, "parallel": parallel, "error_model": "numpy"}
     try:
         compiled = numba.njit(cache=_CACHE, **options)(function)
     except RuntimeError:  # no place on disk can hold the cache
@@ -90,7 +95,9 @@ def _load_callees_first(function: Callable[..., Any], compiled: Any) -> None:
     A compiled kernel brings copies of what it calls, optimised in its own context, and of several copies the linker
     takes the one loaded first. A process that compiles has each callee before its callers; one that loads a caller
     alone would run the copy inside, whose sums are in another order: the same numbers but for rounding, by which a
-    search among near ties may end elsewhere.
+    search among near ties may end elsewhere. The body of a parallel loop is such a copy too, out of reach here: a
+    search keeps its sums in callees, and what is left differs by rounding between the process that compiled and the
+    later ones, which agree among themselves.
     """
     load = getattr(getattr(compiled, "_cache", None), "load_overload", None)
     if load is None:
@@ -106,14 +113,22 @@ def _load_callees_first(function: Callable[..., Any], compiled: Any) -> None:
     compiled._cache.load_overload = load_overload
 
 
-@functools.cache
 def _load_all(kernel: Any) -> None:
-    """Load, once, all signatures of a kernel that this machine's cache holds; numba's private names may change."""
-    with suppress(AttributeError):
+    """Load all signatures of a kernel that this machine's cache holds, again when another process has added some.
+
+    No error stops here: numba's private names may change, and without a file of a callee the caller has its own copy.
+    """
+    with suppress(Exception):
         cache, codegen = kernel._cache, kernel.targetctx.codegen()
-        for key in cache._cache_file._load_index():
+        file = cache._cache_file
+        written = os.stat(file._index_path).st_mtime_ns
+        if _indexes_read.get(kernel) == written:
+            return
+        _indexes_read[kernel] = written
+        for key in file._load_index():
             if key[0] not in kernel.overloads and key == cache._index_key(key[0], codegen):
-                kernel.compile(key[0])
+                with suppress(Exception):
+                    kernel.compile(key[0])
 
 
 def _launcher(function: Callable[..., Any], compiled: Any) -> Callable[..., Any]:
@@ -163,8 +178,8 @@ def warms(function: Callable[[], None]) -> Callable[[], None]:
 def warmup() -> float:
     """Compile every kernel now, or load it from the cache on disk.
 
-    Kernels compile on their first use otherwise: the first call of a function takes seconds on a machine
-    that has never run it, and milliseconds afterwards.
+    Kernels compile on their first use otherwise: the first call of a function waits for the compiler on a machine that
+    has never run it, and in later processes for the compiled code to be read, which is a small part of that.
 
     Returns
     -------
@@ -173,7 +188,7 @@ def warmup() -> float:
 
     Notes
     -----
-    Cost: about a minute of compilation on a machine that has not run them; the result is kept in the cache
+    Cost: minutes of compilation on a machine that has not run them; the result is kept in the cache
     directory that ``fmahal info`` prints.
 
     Examples

@@ -14,7 +14,7 @@ ROWS = 32
 COLUMNS = 256
 
 
-@jit(parallel=True)
+@jit(parallel=True, reassociate=False)
 def banded_sqnorm(X, location, band, inverse, out):
     """Squared norms of banded innovations, divided by s_j; `inverse` = 1 / s_j. O(n p k), memory O(k) a thread."""
     n, p = X.shape
@@ -95,7 +95,7 @@ def banded_color(Z, band, scale, out):
             out[i, j] = value
 
 
-@jit(parallel=True)
+@jit(parallel=True, reassociate=False)
 def sequential_sqnorm(X, location, dual, columns, inverse, out):
     """Squared norms of implicit innovations, divided by s_j. O(n p m), m fitted rows; memory O(m)."""
     n, p = X.shape

@@ -17,6 +17,7 @@ from ..scatter._resolve import inner_of
 MISFIT = "Many training rows lie beyond the cut-off"  # how the warning begins
 _FLAGGED, _NEAR = 0.2, 0.15  # shares of the rows
 _TIMES, _SMALL = 5.0, 1e-6  # the level, and the chance of as many rows were their share that
+_ASKED = 0.01  # level at which rows are counted, if a larger one is asked for: skewness shows in the tail
 _REACH = 4.0  # cut-offs up to which a squared distance is just beyond
 
 
@@ -35,6 +36,7 @@ def warn_of_misfit(
     Gross outliers lie far off, with few rows between; skewed rows and heavy tails fill the gap. Silent where the
     estimator itself says that its fit is in doubt (`alternative_`, `exact_fit_`).
     """
+    level = min(level, _ASKED)
     n, flagged = len(d2), pvalues <= level
     if np.mean(flagged) <= _FLAGGED or not _is_of_normal_rows(null):
         return

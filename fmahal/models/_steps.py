@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.utils.validation import check_array
 
 from .._typing import ArrayLike, FloatArray
-from .._validation import as_rows, check_finite, naming_text, refuse_curves
+from .._validation import as_rows, check_finite, only_numbers, refuse_curves
 from ..exceptions import RankDeficientError
 from ..nulls._left_out import subspace_of
 from ..scatter import MRCD, LedoitWolf, resolve
@@ -92,7 +92,7 @@ def column_names(X: Any) -> list[str] | None:
 
 def as_table(X: ArrayLike, **checks: Any) -> FloatArray:
     """Return `X` as a finite (n, p) float array; text, NaN and infinity are reported by column."""
-    with naming_text(X):
+    with only_numbers(X):
         table = check_array(X, dtype=[np.float64, np.float32], ensure_all_finite=False, **checks)
     check_finite(table, "X", column_names(X))
     return table

@@ -17,6 +17,7 @@ from ..exceptions import CalibrationWarning
 from ._bootstrap_checks import as_bytes, check_numbers, check_tail, largest, one_of, too_rare, warn_left
 from ._bootstrap_plan import Choice, Plan, make_plan
 from ._continued_law import ContinuedLaw, FartherLaw, parametric_law
+from ._drawn_rows import warn_near
 from ._empirical_law import Pool
 from ._maximum_law import MaximumLaw
 from ._numbers import checked_level
@@ -176,7 +177,9 @@ class BootstrapNull(PooledNull):
     one, rows within the 97.5 % point of chi-square scaled to the median). What that cuts off is missing in the tail,
     and up to as many clean rows are flagged in addition to the level. "parametric" has a whole tail, of normal rows.
     For a shrunk estimator, `MRCD`, they are drawn from the law that `LedoitWolf` makes of the rows of its support: its
-    own covariance is the target off the span of these few rows, and rows drawn from it lie too near.
+    own covariance is the target off the span of these few rows, and rows drawn from it lie too near. So may those of
+    `WrappedCovariance` with p >= n where few directions have most of the variance: ten refits without a tenth of the
+    rows each look for it, and a warning tells.
 
     Pipelines. Steps that are fixed, or that only shift and scale columns before an affine equivariant scatter, are
     applied once. All others learn from the rows, and are refitted with the scatter, a sketch by the same map.
@@ -276,6 +279,8 @@ class BootstrapNull(PooledNull):
                 "columns: use a regularised estimator, kind='parametric', or a smaller holdout.",
                 CalibrationWarning,
             )
+        if self.kind == "parametric" and self.statistic == "point":
+            warn_near(estimator, X, train, new)
         self.train_dist_, self.new_dist_ = train, new
         self.n_references_ = (train.size, new.size)
         self.n_rows_ = plan.n_train - plan.n_left

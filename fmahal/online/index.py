@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from .._maps import MAP_KINDS
 from .._random import as_seed_sequence
 from .._typing import ArrayLike, FloatArray, RandomState
-from .._validation import as_rows, check_finite, naming_text, readonly, refuse_curves
+from .._validation import as_rows, check_finite, only_numbers, readonly, refuse_curves
 from ._queries import QueryMixin
 from ._store import Store
 from ._updates import UpdateMixin
@@ -171,7 +171,7 @@ class AdaptiveMahalanobisIndex(QueryMixin, UpdateMixin):
             See the class.
         """
         refuse_curves(X, type(self).__name__)
-        with naming_text(X):
+        with only_numbers(X):
             rows = validate_data(
                 self, X, dtype=(np.float64, np.float32), order="C", ensure_all_finite=False, copy=True
             )

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._structures.base import row_blocks
 from .._typing import ArrayLike, FloatArray, Outside
-from .._validation import as_rows, check_finite, naming_text, refuse_curves
+from .._validation import as_rows, check_finite, only_numbers, refuse_curves
 from ..distance import mahalanobis
 from ..exceptions import RankDeficientWarning
 from ..whitener import Whitener
@@ -80,7 +80,7 @@ class BaseScatter(QualityMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixi
 
     def _numbers(self, X: ArrayLike, **checks: Any) -> FloatArray:
         """Return C-ordered float rows, finite or not; an error about text says where it is."""
-        with naming_text(X):
+        with only_numbers(X):
             return validate_data(self, X, dtype=_DTYPES, order="C", ensure_all_finite=False, **checks)
 
     def _store(

@@ -150,7 +150,7 @@ def test_bad_shapes_and_types(make):
     scatter = make().fit(X)
     with pytest.raises(TypeError, match=r"[Ss]parse"):
         make().fit(scipy.sparse.csr_array(X))
-    with pytest.raises(ValueError, match="text that is not numbers: 'a' in row 0, column 0"):
+    with pytest.raises(ValueError, match="entries that are not numbers: 'a' in row 0, column 0"):
         make().fit([["a", "b"], ["c", "d"]])
     with pytest.raises(ValueError, match=r"2 features.* 3 features"):
         scatter.mahalanobis(X[:, :2])
