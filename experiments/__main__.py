@@ -39,7 +39,14 @@ def parser() -> argparse.ArgumentParser:
         one.add_argument(
             "--results", type=Path, metavar="DIR", help="keep results there, as DIR/NAME.parquet"
         )
-        one.add_argument("--with", dest="plugins", action="append", default=[], metavar="FILE.py")
+        one.add_argument(
+            "--with",
+            dest="plugins",
+            action="append",
+            default=[],
+            metavar="FILE.py",
+            help="a method, data set or experiment of your own",
+        )
         if name in ("list", "run"):
             one.add_argument("--profile", choices=PROFILES, default="smoke" if name == "run" else "paper")
         if name == "run":
@@ -72,7 +79,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _list(options: argparse.Namespace) -> int:
-    table = Table("name", "title", "methods", f"cells ({options.profile})", "stored", "of these sources")
+    table = Table("name", "title", "methods", f"cells ({options.profile})", "stored", "still valid")
     for one in chosen(options.names):
         plan = one.cells(options.profile)
         stored = Store(one, options.profile, options.results).load().rows

@@ -129,7 +129,7 @@ def _results(one: Experiment, source: Path, known: Mapping[str, Any] | None) -> 
 
 @lru_cache(maxsize=1)
 def _today() -> dict[str, str]:
-    return {"fmahal's sources": library()} | {name: metadata.version(name) for name in DECIDE}
+    return {"fmahal at": library()} | {name: metadata.version(name) for name in DECIDE}
 
 
 def notes(one: Experiment, source: Path) -> Iterator[str]:
@@ -147,8 +147,8 @@ def notes(one: Experiment, source: Path) -> Iterator[str]:
         others += [f"{name} {' and '.join(then)} (now {now})"] if then else []
     if others:
         yield (
-            f"{one.name}: cells were measured with {', '.join(others)}. That is no fault, but results may be out of "
-            f"date; to be sure: python -m experiments run {one.name} --profile paper --again"
+            f"{one.name}: cells were measured with {', '.join(others)}. That is no fault, but results may be out "
+            f"of date; to be sure: python -m experiments run {one.name} --profile paper --again"
         )
 
 
@@ -162,7 +162,7 @@ def _cells(one: Experiment, source: Path) -> Iterator[str]:
     again = f"python -m experiments run {one.name} --profile paper, then {AGAIN} {one.name}"
     if missing:
         yield (
-            f"{one.name}: {len(missing)} of {len(plan)} cells are missing or were measured by other sources, "
+            f"{one.name}: {len(missing)} of {len(plan)} cells are missing or were measured by another spec or method, "
             f"first: {missing[0]}. Run: {again}"
         )
     extra = have[~have["key"].isin({cell.key for cell in plan})]

@@ -37,7 +37,7 @@ _EPS = float(np.finfo(np.float64).eps)
 
 
 def _applies(scatter: str, n: int, p: int) -> str | None:
-    return None if scatter == "robust-spectral" else "is the law of robust-spectral"
+    return None if scatter == "robust-spectral" else "it is the law of robust-spectral alone"
 
 
 @nulls.register(

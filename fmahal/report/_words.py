@@ -268,5 +268,8 @@ def limits_of(rows: JudgedRows) -> list[str]:
                 f"If the {law_name(rows)} held, {share} would be flagged by chance at this level. It is an "
                 "approximation here: the share can be far from that."
             )
-        limits.append(f"{text} To bound the chance of any false alarm among all rows use simultaneous=True.")
+        limits.append(
+            f"{text} To bound the chance of any false alarm among all rows use simultaneous=True, in the shell "
+            "--simultaneous."
+        )
     return limits

@@ -198,7 +198,7 @@ def test_another_library_is_noted_and_sessions_may_differ(place, capsys):
     _check._today.cache_clear()
     assert check(place) == []
     told = capsys.readouterr().out
-    assert f"fmahal's sources 0ther (now {session['library']})" in told
+    assert f"fmahal at 0ther (now {session['library']})" in told
     assert f"numpy 0.1 (now {session['versions']['numpy']})" in told
     assert "scipy" not in told
     assert "results may be out of date" in told
@@ -287,7 +287,7 @@ def test_what_no_results_made_cannot_be_brought_in(place, text):
 def test_changed_sources_are_found_unless_data_alone_is_asked_for(place, monkeypatch):
     monkeypatch.setattr(type(TOY), "sources", lambda self: "other")
     faults = check(place)
-    assert any("8 of 8 cells are missing or were measured by other sources" in one for one in faults)
+    assert any("8 of 8 cells are missing or were measured by another spec or method" in one for one in faults)
     assert check(place, data_only=True) == []
 
 
