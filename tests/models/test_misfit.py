@@ -38,6 +38,12 @@ def test_skewed_rows_are_said_not_to_suit_the_law(unit):
     assert f"{100 * share:.0f} % are flagged" in str(caught[0].message)
 
 
+@pytest.mark.parametrize("alpha", [0.025, 0.05, 0.1])
+def test_a_larger_level_hides_nothing(alpha):
+    rows = np.exp(0.8 * np.random.default_rng(0).normal(size=(400, 5)))
+    assert said(robust(alpha=alpha), rows) == said(robust(), rows) == 1
+
+
 @pytest.mark.parametrize("null", [ChiSquareNull(), ConformalNull("split", random_state=0)], ids=repr)
 def test_laws_that_are_not_those_of_normal_rows_say_nothing(null):
     assert said(robust(null), SKEWED) == 0
