@@ -148,6 +148,10 @@ def only_numbers(X: Any) -> Iterator[None]:
         said = _text_of_frame(X) if framed else _text_of_array(X)
         if said is None:
             raise
+        if (
+            isinstance(error, TypeError) and not framed
+        ):  # scikit-learn wants NumPy's type and words for an object
+            raise TypeError(f"{said} ({error})") from error
         raise ValueError(said) from error
 
 

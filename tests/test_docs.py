@@ -45,6 +45,8 @@ def test_python_blocks_run(page, k, block):
             pytest.importorskip(name)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        # an old Matplotlib calls a new pyparsing by its old names
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"matplotlib|pyparsing")
         exec(compile(block, f"{page}, block {k}", "exec"), {})
 
 

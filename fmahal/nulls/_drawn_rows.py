@@ -13,7 +13,8 @@ from ._left_out import new_distances, refit, take_rows
 from .base import warn_caller
 
 _FOLDS, _LEVEL = 10, 0.05
-_GAP = 0.3  # share of the rows: contamination, and fits to a tenth fewer rows, make less of a difference
+# Share of the rows by which outliers, and fits to a tenth fewer rows, make a difference at most: and 1.3 / sqrt(n).
+_GAP, _NOISE = 0.1, 1.3
 
 
 def warn_near(estimator: Any, X: Any, train: Any, new: Any) -> None:
@@ -40,7 +41,7 @@ def warn_near(estimator: Any, X: Any, train: Any, new: Any) -> None:
     except ValueError:  # a tenth fewer rows cannot be fitted: nothing is known
         return
     out, taken = (np.mean(law.sf(d2) <= _LEVEL) for law, d2 in ((new, left_out), (train, inside)))
-    if out - taken <= _GAP:
+    if out - taken <= _GAP + _NOISE / np.sqrt(n):
         return
     warn_caller(
         f"The p-values are too small, most of all of new rows: {100 * out:.0f} % of the training rows are flagged at "

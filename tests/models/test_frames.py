@@ -84,7 +84,9 @@ def test_dates_alone_are_not_numbers(frame, estimator):
 def test_other_things_in_an_array_are_placed(frame, entry):
     rows = frame.to_numpy().astype(object)
     rows[4, 2] = entry
-    with pytest.raises(ValueError, match=r"not numbers: .* in row 4, column 2, and 1 such entry"):
+    with pytest.raises(
+        (TypeError, ValueError), match=r"not numbers: .* in row 4, column 2, and 1 such entry"
+    ):
         EmpiricalCovariance().fit(rows)
 
 
