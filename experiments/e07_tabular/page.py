@@ -183,8 +183,8 @@ def _support(scores: Scores, out: Rendering) -> None:
         [
             "set",
             "plain",
-            *(f"h/n {text}" for text in SUPPORT.values()),
-            "published MCD",
+            *(f"loss, {text}" for text in SUPPORT.values()),
+            "loss, published",
             "flagged %",
             "at 0.9",
             "said at the default",
