@@ -169,6 +169,7 @@ def build(session):
     if not wheel.name.endswith("py3-none-any.whl"):
         session.error(f"{wheel.name} is not a pure Python wheel")
     session.install(f"{wheel}[dev]")
+    session.install("--force-reinstall", "--no-deps", str(wheel))  # an older one of this version may be there
     away = Path(tempfile.mkdtemp())  # away from the checkout: the installed package is what gets tested
     shutil.copytree(HERE / "tests", away / "tests")
     shutil.copy(HERE / "pyproject.toml", away)
