@@ -226,7 +226,7 @@ def test_one_holdout_fit_a_replicate(scatter):
 
 @given(
     seed=st.integers(0, 2**32 - 1),
-    n=st.integers(3, 12),
+    n=st.integers(5, 12),  # of fewer rows most resamples may be one row, which is refused
     extra=st.integers(1, 20),
     exponent=st.floats(-6, 6),
 )
