@@ -148,9 +148,8 @@ def only_numbers(X: Any) -> Iterator[None]:
         said = _text_of_frame(X) if framed else _text_of_array(X)
         if said is None:
             raise
-        if (
-            isinstance(error, TypeError) and not framed
-        ):  # scikit-learn wants NumPy's type and words for an object
+        if isinstance(error, TypeError) and not framed:
+            # scikit-learn's checks want NumPy's type and words for an object
             raise TypeError(f"{said} ({error})") from error
         raise ValueError(said) from error
 
@@ -182,7 +181,7 @@ def _text_of_frame(X: Any) -> str | None:
 def _is_numeric(column: Any) -> bool:
     """Tell whether the column of a data frame can be read as numbers."""
     kind = _kind(column)
-    if kind in "mM" or kind in "iufb":
+    if kind in "iufbmM":
         return kind not in "mM"
     try:
         np.asarray(column, dtype=np.float64)

@@ -78,9 +78,8 @@ class Scores:
             if beside[name].isna().sum() <= len(beside) // 10
             and not self.twins(name, same.get(name))  # counted twice, it would widen the critical difference
         ]
-        self.common = (
-            beside[self.ranked].dropna().index
-        )  # where all of them give an answer, and others have published
+        # where all of them give an answer, and others have published
+        self.common = beside[self.ranked].dropna().index
 
     def twins(self, name: str, other: str | None) -> bool:
         """Whether a method gives the numbers of another one that it is said to be the same as."""
