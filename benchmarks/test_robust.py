@@ -22,6 +22,9 @@ from threadpoolctl import threadpool_limits
 
 import fmahal
 
+# a fifth of the rows is planted as a cluster, of which the fit warns
+pytestmark = pytest.mark.filterwarnings("ignore::fmahal.exceptions.AmbiguousFitWarning")
+
 SKLEARN = {(200, 5): 3.0, (1_000, 40): 12.0}  # wanted ratios, 25 elsewhere
 STATSMODELS = 50.0
 
